@@ -35,7 +35,9 @@ pub enum Value {
 }
 
 /// What the source did with its record (`cd_operation`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Op {
     /// A new record.
@@ -48,7 +50,9 @@ pub enum Op {
 }
 
 /// Whether the fact may still be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Validity {
     /// The fact stands.
@@ -160,7 +164,10 @@ pub struct SubjectKey {
 impl SubjectKey {
     /// A subject of this kind and key.
     pub fn new(kind: SubjectKind, key: &str) -> Self {
-        Self { kind, key: key.into() }
+        Self {
+            kind,
+            key: key.into(),
+        }
     }
 
     /// Reads `kind:key`.
@@ -216,7 +223,11 @@ impl Fields {
 
     /// What the field holds, if it is there.
     pub fn get(&self, field: Field) -> Option<&Value> {
-        self.0.binary_search_by_key(&field, |(f, _)| *f).ok().and_then(|at| self.0.get(at)).map(|(_, v)| v)
+        self.0
+            .binary_search_by_key(&field, |(f, _)| *f)
+            .ok()
+            .and_then(|at| self.0.get(at))
+            .map(|(_, v)| v)
     }
 
     /// The field's text, if it holds one.
@@ -301,13 +312,23 @@ impl Event {
     /// What decides between versions: the source's version, then a delete over the rest, then the content, so that
     /// every order of arrival ends with the same version.
     pub fn rank(&self) -> Rank {
-        Rank { version: self.version, deletes: self.op == Op::Delete, content: self.content_hash() }
+        Rank {
+            version: self.version,
+            deletes: self.op == Op::Delete,
+            content: self.content_hash(),
+        }
     }
 
     fn content_hash(&self) -> u64 {
         let mut bytes = Vec::with_capacity(256);
         // Insert and update with the same content are the same version.
-        let content = (&self.stream, &self.occurred_at, self.validity, &self.subjects, &self.fields);
+        let content = (
+            &self.stream,
+            &self.occurred_at,
+            self.validity,
+            &self.subjects,
+            &self.fields,
+        );
         if let Ok(done) = postcard::to_extend(&content, core::mem::take(&mut bytes)) {
             bytes = done;
         }

@@ -77,9 +77,11 @@ mod tests {
     #[test]
     fn murmur2_agrees_with_kafka() {
         // From org.apache.kafka.common.utils.UtilsTest.
-        for (text, hash) in
-            [("21", -973_932_308_i32), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536)]
-        {
+        for (text, hash) in [
+            ("21", -973_932_308_i32),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+        ] {
             assert_eq!(murmur2(text.as_bytes()), hash.cast_unsigned(), "{text}");
         }
     }

@@ -117,7 +117,10 @@ pub struct Reject {
 impl Reject {
     /// A refusal with this code and message.
     pub fn new(code: RejectCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 

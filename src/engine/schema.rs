@@ -84,7 +84,10 @@ impl Stream {
     /// A standing stream describes how a subject *is* (its licences, lists, registration): its facts are kept as long
     /// as they are the latest word, not only as long as a window reaches.
     pub fn is_standing(self) -> bool {
-        matches!(self, Self::Licence | Self::ListChange | Self::RegistryChange)
+        matches!(
+            self,
+            Self::Licence | Self::ListChange | Self::RegistryChange
+        )
     }
 
     const fn bit(self) -> u16 {
@@ -179,7 +182,10 @@ impl Field {
 
     /// All fields that `stream` has, in the order of the table.
     pub fn all_of(stream: Stream) -> impl Iterator<Item = Self> {
-        (0_u8..).zip(FIELDS).filter(move |(_, spec)| spec.is_of(stream)).map(|(at, _)| Self(at))
+        (0_u8..)
+            .zip(FIELDS)
+            .filter(move |(_, spec)| spec.is_of(stream))
+            .map(|(at, _)| Self(at))
     }
 }
 
@@ -210,11 +216,14 @@ macro_rules! fields {
         #[expect(non_camel_case_types, reason = "row numbers named as the fields are")]
         enum Row { $($name),* }
 
-        /// The fields by name, for code that means one of them.
+        /// The fields by name, for code that means one of them: `field::amount`.
         #[expect(non_upper_case_globals, reason = "named as the fields are")]
         #[expect(clippy::as_conversions, reason = "the number of an enum variant in a constant")]
         #[expect(missing_docs, reason = "the table says what each is")]
-        impl Field { $(pub const $name: Self = Self(Row::$name as u8);)* }
+        pub mod field {
+            use super::{Field, Row};
+            $(pub const $name: Field = Field(Row::$name as u8);)*
+        }
     };
 }
 
@@ -324,7 +333,10 @@ fields! {
 
 /// Field names in alphabetical order, each with its field.
 static NAMES: std::sync::LazyLock<Vec<(&'static str, Field)>> = std::sync::LazyLock::new(|| {
-    let mut names: Vec<_> = (0_u8..).zip(FIELDS).map(|(at, spec)| (spec.name, Field(at))).collect();
+    let mut names: Vec<_> = (0_u8..)
+        .zip(FIELDS)
+        .map(|(at, spec)| (spec.name, Field(at)))
+        .collect();
     names.sort_unstable();
     names
 });
@@ -342,6 +354,6 @@ mod tests {
             }
         }
         assert_eq!(Field::of(Stream::Complaint, "valid_to"), None);
-        assert_eq!(Field::amount.name(), "amount");
+        assert_eq!(field::amount.name(), "amount");
     }
 }

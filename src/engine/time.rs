@@ -9,7 +9,7 @@
 //! errors   a text that is no time is `None`; nothing here panics
 //! source   GB/T 7408 (ISO 8601) for the forms that are read
 
-use jiff::civil::{Date, DateTime};
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -23,12 +23,16 @@ pub const MINUTE_MS: i64 = 60_000;
 const OFFSET_MS: i64 = 8 * HOUR_MS;
 
 /// A moment of event time, ms since 1970-01-01 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct EventTime(pub i64);
 
 /// How exactly a source knows a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// Only the day is known; the time stands at its first moment.
@@ -53,7 +57,11 @@ impl EventTime {
 
     /// The first moment of the day that is `day` days after 1970-01-01 in Shanghai.
     pub fn from_day(day: i32) -> Self {
-        Self(i64::from(day).saturating_mul(DAY_MS).saturating_sub(OFFSET_MS))
+        Self(
+            i64::from(day)
+                .saturating_mul(DAY_MS)
+                .saturating_sub(OFFSET_MS),
+        )
     }
 
     /// Days since 1970-01-01 in Shanghai's calendar.
@@ -97,7 +105,9 @@ impl EventTime {
         }
         let (clock, offset_ms) = split_zone(rest)?;
         let (ms, precision) = parse_clock(clock)?;
-        let local = i64::from(day_of_date(date)).checked_mul(DAY_MS)?.checked_add(ms)?;
+        let local = i64::from(day_of_date(date))
+            .checked_mul(DAY_MS)?
+            .checked_add(ms)?;
         Some((Self(local.checked_sub(offset_ms)?), precision))
     }
 }
@@ -106,7 +116,13 @@ impl EventTime {
 impl fmt::Display for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = self.date();
-        write!(f, "{:04}-{:02}-{:02}", date.year(), date.month(), date.day())?;
+        write!(
+            f,
+            "{:04}-{:02}-{:02}",
+            date.year(),
+            date.month(),
+            date.day()
+        )?;
         let ms = self.ms_of_day();
         if ms != 0 {
             let s = ms / 1000;
@@ -142,12 +158,16 @@ pub fn day_of_date(date: Date) -> i32 {
 /// The civil date that is `day` days after 1970-01-01; beyond jiff's years, its last date.
 pub fn date_of_day(day: i32) -> Date {
     use jiff::ToSpan;
-    Date::constant(1970, 1, 1).checked_add(i64::from(day).days()).unwrap_or(if day < 0 { Date::MIN } else { Date::MAX })
+    Date::constant(1970, 1, 1)
+        .checked_add(i64::from(day).days())
+        .unwrap_or(if day < 0 { Date::MIN } else { Date::MAX })
 }
 
 fn split_date(text: &str) -> Option<(&str, &str)> {
     if text.contains('年') {
-        let end = text.find('日').map_or(text.len(), |at| at + '日'.len_utf8());
+        let end = text
+            .find('日')
+            .map_or(text.len(), |at| at + '日'.len_utf8());
         return Some((text.get(..end)?, text.get(end..)?));
     }
     let end = text.find(['T', 't', ' ']).unwrap_or(text.len());
@@ -157,9 +177,15 @@ fn split_date(text: &str) -> Option<(&str, &str)> {
 fn parse_date(text: &str) -> Option<Date> {
     let mut parts = [0_i16; 3];
     if text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit()) {
-        parts = [text.get(..4)?.parse().ok()?, text.get(4..6)?.parse().ok()?, text.get(6..8)?.parse().ok()?];
+        parts = [
+            text.get(..4)?.parse().ok()?,
+            text.get(4..6)?.parse().ok()?,
+            text.get(6..8)?.parse().ok()?,
+        ];
     } else {
-        let mut pieces = text.trim_end_matches('日').split(['-', '/', '.', '年', '月']);
+        let mut pieces = text
+            .trim_end_matches('日')
+            .split(['-', '/', '.', '年', '月']);
         for part in &mut parts {
             let piece = pieces.next()?;
             if piece.is_empty() || piece.len() > 4 || !piece.bytes().all(|b| b.is_ascii_digit()) {
@@ -189,7 +215,11 @@ fn split_zone(text: &str) -> Option<(&str, i64)> {
             return None;
         }
         let hours: i64 = digits.get(..2)?.parse().ok()?;
-        let minutes: i64 = if digits.len() == 4 { digits.get(2..)?.parse().ok()? } else { 0 };
+        let minutes: i64 = if digits.len() == 4 {
+            digits.get(2..)?.parse().ok()?
+        } else {
+            0
+        };
         if hours > 14 || minutes > 59 {
             return None;
         }
@@ -218,7 +248,10 @@ fn parse_clock(text: &str) -> Option<(i64, Precision)> {
     for (digit, weight) in fraction.bytes().zip([100, 10, 1]) {
         ms += i64::from(digit - b'0') * weight;
     }
-    Some((hour * HOUR_MS + minute * MINUTE_MS + second * 1000 + ms, precision))
+    Some((
+        hour * HOUR_MS + minute * MINUTE_MS + second * 1000 + ms,
+        precision,
+    ))
 }
 
 fn digits(text: &str) -> Option<i64> {
@@ -252,20 +285,49 @@ mod tests {
 
     #[test]
     fn reads_the_forms_of_real_feeds() {
-        for text in ["2017-07-07", "2017-7-7", "2017/7/7", "20170707", "2017年7月7日", "2017.7.7"] {
+        for text in [
+            "2017-07-07",
+            "2017-7-7",
+            "2017/7/7",
+            "20170707",
+            "2017年7月7日",
+            "2017.7.7",
+        ] {
             let (time, precision) = EventTime::parse(text).unwrap();
-            assert_eq!((time.to_string().as_str(), precision), ("2017-07-07", Precision::Day), "{text}");
+            assert_eq!(
+                (time.to_string().as_str(), precision),
+                ("2017-07-07", Precision::Day),
+                "{text}"
+            );
         }
         let (time, precision) = EventTime::parse("2026-03-01 08:30:00.250").unwrap();
         assert_eq!(time.rfc3339(), "2026-03-01T08:30:00+08:00");
         assert_eq!((time.0 % 1000, precision), (250, Precision::Second));
-        assert_eq!(EventTime::parse("2026-03-01T00:30:00Z").unwrap().0.to_string(), "2026-03-01 08:30:00");
-        assert_eq!(EventTime::parse("2026-03-01 08:30").unwrap().1, Precision::Minute);
+        assert_eq!(
+            EventTime::parse("2026-03-01T00:30:00Z")
+                .unwrap()
+                .0
+                .to_string(),
+            "2026-03-01 08:30:00"
+        );
+        assert_eq!(
+            EventTime::parse("2026-03-01 08:30").unwrap().1,
+            Precision::Minute
+        );
     }
 
     #[test]
     fn refuses_impossible_times() {
-        for text in ["", "2026-02-30", "2024-13-01", "1900-01-01", "9999-9-9", "2026-03-01 25:00", "暂无", "2026-03"] {
+        for text in [
+            "",
+            "2026-02-30",
+            "2024-13-01",
+            "1900-01-01",
+            "9999-9-9",
+            "2026-03-01 25:00",
+            "暂无",
+            "2026-03",
+        ] {
             assert_eq!(EventTime::parse(text), None, "{text}");
         }
     }

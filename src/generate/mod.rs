@@ -1,0 +1,1 @@
+//! A plausible province, made deterministically from a seed.
