@@ -4,4 +4,5 @@ pub mod event;
 pub mod hash;
 pub mod reject;
 pub mod schema;
+pub mod subject;
 pub mod time;

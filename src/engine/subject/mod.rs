@@ -1,0 +1,5 @@
+//! What is known of one subject.
+
+pub mod facts;
+pub mod series;
+pub mod view;

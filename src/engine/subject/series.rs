@@ -1,0 +1,188 @@
+//! What a collective subject (region, industry, department) keeps: counts by day, not facts.
+//!
+//! A collective sees millions of facts, so it keeps a [`Series`] for each group that some rule asks for: a count per day,
+//! the different values per day where a rule counts them, and the newest few facts as evidence. A withdrawn fact is
+//! subtracted from its own day, so counts stay exact; windows begin and end with days.
+//!
+//! shape    a group is (stream, the rule's `by` fields, their values); a day is 8 bytes
+//! bounds   [`GROUPS_MAX`] groups a subject, [`DISTINCT_MAX`] different values a group, [`RECENT_MAX`] facts as evidence
+//! cost     add O(log days), count O(days in the window)
+
+use crate::engine::schema::Stream;
+use crate::engine::time::EventTime;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The most groups that one collective keeps.
+pub const GROUPS_MAX: usize = 4_096;
+/// The most (day, value) pairs of one group whose different values are counted.
+pub const DISTINCT_MAX: usize = 16_384;
+/// How many facts a group remembers as evidence.
+pub const RECENT_MAX: usize = 20;
+
+/// Which facts are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupKey {
+    /// The stream.
+    pub stream: Stream,
+    /// The fields that group, joined by commas, then `|` and the field whose values are counted: `industry,problem_type|`.
+    pub by: Box<str>,
+    /// The fields' values, in the same order; an absent field is an empty text.
+    pub values: Box<[Box<str>]>,
+}
+
+/// Facts of one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayCount {
+    /// Days since 1970-01-01 in Shanghai.
+    pub day: i32,
+    /// How many facts.
+    pub count: u32,
+}
+
+/// One fact as evidence.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Recent {
+    /// When it happened.
+    pub time: EventTime,
+    /// How evidence names it.
+    pub id: Box<str>,
+}
+
+/// The counts of one group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Series {
+    days: Vec<DayCount>,
+    distinct: Vec<(i32, Box<str>, u32)>,
+    recent: Vec<Recent>,
+    truncated: bool,
+}
+
+impl Series {
+    /// Counts a fact on its day; `value` is what the rule counts different values of.
+    pub fn add(&mut self, fact: Recent, value: Option<&str>) {
+        let day = fact.time.day();
+        match self.days.binary_search_by_key(&day, |d| d.day) {
+            Ok(at) => {
+                if let Some(slot) = self.days.get_mut(at) {
+                    slot.count = slot.count.saturating_add(1);
+                }
+            }
+            Err(at) => self.days.insert(at, DayCount { day, count: 1 }),
+        }
+        if let Some(value) = value {
+            self.add_value(day, value);
+        }
+        let at = self.recent.partition_point(|r| *r < fact);
+        self.recent.insert(at, fact);
+        if RECENT_MAX < self.recent.len() {
+            self.recent.remove(0);
+        }
+    }
+
+    fn add_value(&mut self, day: i32, value: &str) {
+        match self
+            .distinct
+            .binary_search_by(|(d, v, _)| (*d, v.as_ref()).cmp(&(day, value)))
+        {
+            Ok(at) => {
+                if let Some(slot) = self.distinct.get_mut(at) {
+                    slot.2 = slot.2.saturating_add(1);
+                }
+            }
+            Err(at) if self.distinct.len() < DISTINCT_MAX => {
+                self.distinct.insert(at, (day, value.into(), 1))
+            }
+            Err(_) => self.truncated = true,
+        }
+    }
+
+    /// Takes a fact back from its day.
+    pub fn remove(&mut self, fact: &Recent, value: Option<&str>) {
+        let day = fact.time.day();
+        if let Ok(at) = self.days.binary_search_by_key(&day, |d| d.day)
+            && let Some(slot) = self.days.get_mut(at)
+        {
+            slot.count = slot.count.saturating_sub(1);
+            if slot.count == 0 {
+                self.days.remove(at);
+            }
+        }
+        if let Some(value) = value
+            && let Ok(at) = self
+                .distinct
+                .binary_search_by(|(d, v, _)| (*d, v.as_ref()).cmp(&(day, value)))
+            && let Some(slot) = self.distinct.get_mut(at)
+        {
+            slot.2 = slot.2.saturating_sub(1);
+            if slot.2 == 0 {
+                self.distinct.remove(at);
+            }
+        }
+        self.recent.retain(|r| r != fact);
+    }
+
+    /// How many facts on the days `after + 1 ..= through`.
+    pub fn count(&self, after: i32, through: i32) -> i64 {
+        self.slice(after, through)
+            .iter()
+            .map(|d| i64::from(d.count))
+            .sum()
+    }
+
+    /// How many different values on the days `after + 1 ..= through`.
+    pub fn distinct(&self, after: i32, through: i32) -> i64 {
+        let mut values: Vec<&str> = self
+            .distinct
+            .iter()
+            .filter(|(day, ..)| after < *day && *day <= through)
+            .map(|(_, v, _)| v.as_ref())
+            .collect();
+        values.sort_unstable();
+        values.dedup();
+        i64::try_from(values.len()).unwrap_or(i64::MAX)
+    }
+
+    /// The days `after + 1 ..= through` on which something happened, oldest first.
+    pub fn slice(&self, after: i32, through: i32) -> &[DayCount] {
+        let from = self.days.partition_point(|d| d.day <= after);
+        let to = self.days.partition_point(|d| d.day <= through);
+        self.days.get(from..to.max(from)).unwrap_or(&[])
+    }
+
+    /// The newest facts up to the end of a day, oldest first.
+    pub fn recent(&self, through: i32) -> impl Iterator<Item = &Recent> {
+        self.recent.iter().filter(move |r| r.time.day() <= through)
+    }
+
+    /// Lets go of days before `day`. Returns whether anything went.
+    pub fn trim(&mut self, day: i32) -> bool {
+        if self.days.first().is_none_or(|d| day <= d.day) {
+            return false;
+        }
+        self.days.retain(|d| day <= d.day);
+        self.distinct.retain(|(d, ..)| day <= *d);
+        true
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.days.is_empty()
+    }
+
+    /// Whether some different values were not counted because there were too many.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
+/// All groups of one collective.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Groups(pub BTreeMap<GroupKey, Series>);
+
+impl Groups {
+    /// The series of a group.
+    pub fn get(&self, key: &GroupKey) -> Option<&Series> {
+        self.0.get(key)
+    }
+}
