@@ -25,7 +25,7 @@ pub enum Value {
     /// A whole number.
     Int(i64),
     /// An exact decimal number: money in yuan, a ratio.
-    Decimal(Decimal),
+    Decimal(#[serde(with = "rust_decimal::serde::str")] Decimal),
     /// Text, at most 1,024 bytes.
     Text(Box<str>),
     /// A time and how exactly it is known.
@@ -221,6 +221,11 @@ impl Fields {
         Self(Vec::new())
     }
 
+    /// No fields yet, with room for `count`.
+    pub fn with_capacity(count: usize) -> Self {
+        Self(Vec::with_capacity(count))
+    }
+
     /// What the field holds, if it is there.
     pub fn get(&self, field: Field) -> Option<&Value> {
         self.0
@@ -240,6 +245,10 @@ impl Fields {
 
     /// Sets a field, replacing what it held.
     pub fn set(&mut self, field: Field, value: Value) {
+        if self.0.last().is_none_or(|(last, _)| *last < field) {
+            self.0.push((field, value));
+            return;
+        }
         match self.0.binary_search_by_key(&field, |(f, _)| *f) {
             Ok(at) => {
                 if let Some(slot) = self.0.get_mut(at) {
@@ -248,6 +257,20 @@ impl Fields {
             }
             Err(at) => self.0.insert(at, (field, value)),
         }
+    }
+
+    /// The fields in which two differ, in the order of the schema.
+    pub fn differing(&self, other: &Self) -> Vec<Field> {
+        let mut fields: Vec<Field> = self
+            .0
+            .iter()
+            .chain(&other.0)
+            .map(|(field, _)| *field)
+            .collect();
+        fields.sort_unstable();
+        fields.dedup();
+        fields.retain(|field| self.get(*field) != other.get(*field));
+        fields
     }
 
     /// The fields in the order of the schema.

@@ -40,11 +40,13 @@ pub enum RejectCode {
     BadOperation,
     /// The connector's script failed on it.
     ScriptFailed,
+    /// It happened before everything that the rules look back on.
+    TooOld,
 }
 
 impl RejectCode {
     /// All codes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::TooLong,
         Self::BadEncoding,
         Self::BadJson,
@@ -60,6 +62,7 @@ impl RejectCode {
         Self::TestRow,
         Self::BadOperation,
         Self::ScriptFailed,
+        Self::TooOld,
     ];
 
     /// The code in metrics and dead letters.
@@ -80,6 +83,7 @@ impl RejectCode {
             Self::TestRow => "test_row",
             Self::BadOperation => "bad_operation",
             Self::ScriptFailed => "script_failed",
+            Self::TooOld => "too_old",
         }
     }
 
@@ -101,6 +105,7 @@ impl RejectCode {
             Self::TestRow => "测试数据",
             Self::BadOperation => "操作类型错误",
             Self::ScriptFailed => "连接器脚本失败",
+            Self::TooOld => "早于保留期",
         }
     }
 }

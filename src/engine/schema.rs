@@ -162,10 +162,19 @@ impl FieldSpec {
 #[serde(transparent)]
 pub struct Field(u8);
 
+/// What stands for a number that is no row.
+static UNKNOWN: FieldSpec = FieldSpec {
+    name: "unknown",
+    field_type: FieldType::Text,
+    title: "未知字段",
+    note: "",
+    streams: 0,
+};
+
 impl Field {
-    /// The row of this field. A number that is no row (from a damaged store) gives the first row.
+    /// The row of this field. A number that is no row (from a damaged store) gives a row of no stream.
     pub fn spec(self) -> &'static FieldSpec {
-        FIELDS.get(usize::from(self.0)).unwrap_or(&FIELDS[0])
+        FIELDS.get(usize::from(self.0)).unwrap_or(&UNKNOWN)
     }
 
     /// The field's name.
@@ -218,11 +227,10 @@ macro_rules! fields {
 
         /// The fields by name, for code that means one of them: `field::amount`.
         #[expect(non_upper_case_globals, reason = "named as the fields are")]
-        #[expect(clippy::as_conversions, reason = "the number of an enum variant in a constant")]
-        #[expect(missing_docs, reason = "the table says what each is")]
         pub mod field {
+            //! The fields by name; the table says what each is.
             use super::{Field, Row};
-            $(pub const $name: Field = Field(Row::$name as u8);)*
+            $(#[doc = $title] pub const $name: Field = Field(Row::$name as u8);)*
         }
     };
 }
@@ -329,6 +337,35 @@ fields! {
     (rule, Text, [finding], "规则编号", ""),
     (points, Int, [finding], "风险分", "points"),
     (subject, Text, [finding], "主体", ""),
+    (removed_at, Time, [list_change], "移出日期", "absent: still listed"),
+    (level, Text, [finding], "预警级别", "红, 橙, 黄, 蓝; absent for a signal"),
+}
+
+/// The table of fields as markdown: the reference in `connectors/README.md`.
+pub fn field_table() -> String {
+    let mut table =
+        String::from("| field | type | streams | 中文 | note |\n|---|---|---|---|---|\n");
+    for spec in FIELDS {
+        let streams: Vec<&str> = Stream::ALL
+            .into_iter()
+            .filter(|stream| spec.is_of(*stream))
+            .map(Stream::name)
+            .collect();
+        let streams = match streams.len() {
+            9 => "all".to_owned(),
+            8 if !spec.is_of(Stream::Finding) => "all but finding".to_owned(),
+            _ => streams.join(", "),
+        };
+        let row = format!(
+            "| `{}` | {} | {streams} | {} | {} |\n",
+            spec.name,
+            spec.field_type.title(),
+            spec.title,
+            spec.note
+        );
+        table.push_str(&row);
+    }
+    table
 }
 
 /// Field names in alphabetical order, each with its field.

@@ -92,6 +92,15 @@ impl EventTime {
         self.plus_ms(days.saturating_mul(DAY_MS))
     }
 
+    /// The same moment of day, `months` later; the 31st becomes the last day of a shorter month.
+    #[must_use]
+    pub fn plus_months(self, months: u16) -> Self {
+        use jiff::ToSpan;
+        let date = self.date();
+        let later = date.checked_add(i32::from(months).months()).unwrap_or(date);
+        Self::from_date(later).plus_ms(self.ms_of_day())
+    }
+
     /// Reads a date or a date with time as real feeds write them: `2026-03-01`, `2026-3-1`, `2026/03/01`, `20260301`,
     /// `2026年3月1日`, with an optional `08:30`, `08:30:00`, `.123`, `T` or blank between, `Z` or `+08:00` at the end.
     /// A text without a zone is Shanghai time. Impossible dates and years outside 1949..=2200 give `None`.
@@ -146,6 +155,16 @@ impl EventTime {
             s / 60 % 60,
             s % 60
         )
+    }
+}
+
+/// The moment as of which a fact is judged: the last moment at which it can have happened. A fact known by the day sees
+/// the whole of its day; one known to the second sees what had happened up to then.
+pub fn as_of(time: EventTime, precision: Precision) -> EventTime {
+    match precision {
+        Precision::Day => EventTime::from_day(time.day()).plus_ms(DAY_MS - 1),
+        Precision::Minute => time.plus_ms(MINUTE_MS - 1 - time.0.rem_euclid(MINUTE_MS)),
+        Precision::Second => time,
     }
 }
 
@@ -338,6 +357,15 @@ mod tests {
         assert_eq!(time.0, 1_772_294_400_000);
         assert_eq!(time.plus_ms(DAY_MS - 1).day(), time.day());
         assert_eq!(EventTime::from_day(time.day()), time);
+    }
+
+    #[test]
+    fn as_of_is_the_end_of_what_is_known() {
+        let (day, _) = EventTime::parse("2026-03-01").unwrap();
+        let (minute, precision) = EventTime::parse("2026-03-01 08:30").unwrap();
+        assert_eq!(as_of(day, Precision::Day).0, day.0 + DAY_MS - 1);
+        assert_eq!(as_of(minute, precision).0, minute.0 + MINUTE_MS - 1);
+        assert_eq!(as_of(minute, Precision::Second), minute);
     }
 
     #[test]
