@@ -27,6 +27,15 @@ pub enum View {
     },
 }
 
+impl View {
+    /// Who it is.
+    pub fn key(&self) -> &SubjectKey {
+        match self {
+            Self::Individual { key, .. } | Self::Collective { key, .. } => key,
+        }
+    }
+}
+
 /// What is judged.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
@@ -94,18 +103,30 @@ impl Level {
 pub struct Verdict {
     /// A warning, if the rule raised one.
     pub warning: Option<WarnCall>,
+    /// A sign that is no warning by itself, if the rule gave one.
+    pub signal: Option<SignalCall>,
     /// A joint-sanction proposal, if the rule made one.
     pub sanction: Option<SanctionCall>,
     /// When the rule wants to look again, later than the judging time.
     pub check_at: Option<EventTime>,
-    /// The values that the rule saw, in the order in which it asked: `who.count("complaint", "7d")` → `6`.
+    /// The values that the rule saw, in the order in which it asked: `count(complaint, 7d)` → `6`; at most
+    /// [`OBSERVED_MAX`]. Kept only if the rule said something.
     pub observed: Vec<Observation>,
     /// The facts that the verdict rests on, at most [`EVIDENCE_MAX`], oldest first; without the anchor.
     pub evidence: Vec<RecordKey>,
 }
 
+impl Verdict {
+    /// Whether the rule said anything.
+    pub fn speaks(&self) -> bool {
+        self.warning.is_some() || self.signal.is_some() || self.sanction.is_some()
+    }
+}
+
 /// The most facts that one verdict names.
 pub const EVIDENCE_MAX: usize = 50;
+/// The most questions to `who` that one verdict keeps.
+pub const OBSERVED_MAX: usize = 20;
 
 /// What a rule passed to `warn`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -118,6 +139,15 @@ pub struct WarnCall {
     pub message: Box<str>,
     /// What officers might do.
     pub suggest: Option<Box<str>>,
+}
+
+/// What a rule passed to `signal`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SignalCall {
+    /// Risk points, 0 to 100.
+    pub points: u8,
+    /// One Chinese sentence.
+    pub message: Box<str>,
 }
 
 /// What a rule passed to `sanction`.

@@ -1,0 +1,118 @@
+//! What one judgement costs: the worked rules over a firm with a plausible history.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use fenghuo::engine::event::{Event, Fields, Op, SubjectKey, SubjectKind, Validity, Value};
+use fenghuo::engine::rule::{Judgement, RuleSet, RuleSources};
+use fenghuo::engine::schema::{Stream, field};
+use fenghuo::engine::subject::facts::{Fact, Facts};
+use fenghuo::engine::subject::view::{Anchor, View};
+use fenghuo::engine::time::{EventTime, Precision, as_of};
+use std::hint::black_box;
+use std::sync::Arc;
+
+const RULES: [(&str, &str); 4] = [
+    (
+        "complaint/surge.rhai",
+        include_str!("../src/engine/rule/tests/rules/complaint_surge.rhai"),
+    ),
+    (
+        "inspection/sampling.rhai",
+        include_str!("../src/engine/rule/tests/rules/failed_sampling_with_penalty.rhai"),
+    ),
+    (
+        "joint/joint_sanction.rhai",
+        include_str!("../src/engine/rule/tests/rules/joint_sanction.rhai"),
+    ),
+    (
+        "licence/expired.rhai",
+        include_str!("../src/engine/rule/tests/rules/licence_expired_trading.rhai"),
+    ),
+];
+
+fn event(stream: Stream, day: i32, number: i32, fields: Fields) -> Arc<Event> {
+    let time = EventTime::from_day(day);
+    Arc::new(Event {
+        source: "bench".into(),
+        record_id: number.to_string().into(),
+        version: 0,
+        op: Op::Insert,
+        stream,
+        occurred_at: time,
+        precision: Precision::Day,
+        arrived_at: time,
+        validity: Validity::Valid,
+        subjects: vec![SubjectKey::new(SubjectKind::Enterprise, "91320100MA1")],
+        fields,
+    })
+}
+
+fn judge(criterion: &mut Criterion) {
+    let sources = RuleSources {
+        files: RULES
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+            .collect(),
+        calendar: include_str!("../rules/calendar.toml").to_owned(),
+        scoring: include_str!("../rules/scoring.toml").to_owned(),
+        laws: include_str!("../rules/laws.toml").to_owned(),
+        measures: include_str!("../rules/measures.toml").to_owned(),
+    };
+    let Ok(set) = RuleSet::load(&sources) else {
+        return;
+    };
+    let mut facts = Facts::default();
+    let mut fields = Fields::new();
+    fields.set(field::problem_type, Value::Text("食品安全".into()));
+    let mut last = None;
+    for number in 0..12 {
+        let event = event(
+            Stream::Complaint,
+            20_500 + number * 20,
+            number,
+            fields.clone(),
+        );
+        facts.insert(Stream::Complaint, Fact::of(&event, event.rank()));
+        last = Some(event);
+    }
+    let Some(complaint) = last else { return };
+    let mut fields = Fields::new();
+    fields.set(field::amount, Value::Decimal(2_000.into()));
+    fields.set(field::kind_of_penalty, Value::Text("罚款".into()));
+    let penalty = event(Stream::Penalty, 20_720, 100, fields);
+    facts.insert(Stream::Penalty, Fact::of(&penalty, penalty.rank()));
+    let mut fields = Fields::new();
+    fields.set(field::result, Value::Text("不合格".into()));
+    let inspection = event(Stream::Inspection, 20_700, 101, fields);
+    facts.insert(Stream::Inspection, Fact::of(&inspection, inspection.rank()));
+    let mut fields = Fields::new();
+    fields.set(field::licence_kind, Value::Text("食品经营许可证".into()));
+    fields.set(
+        field::valid_to,
+        Value::Time(EventTime::from_day(20_800), Precision::Day),
+    );
+    let licence = event(Stream::Licence, 19_000, 102, fields);
+    facts.insert(Stream::Licence, Fact::of(&licence, licence.rank()));
+    let view = View::Individual {
+        key: Arc::new(SubjectKey::new(SubjectKind::Enterprise, "91320100MA1")),
+        facts: Arc::new(facts),
+    };
+    for rule in set.rules() {
+        let event = match rule.manifest().on.first() {
+            Some(Stream::Penalty) => &penalty,
+            Some(Stream::Inspection) => &inspection,
+            _ => &complaint,
+        };
+        let judgement = Judgement {
+            view: &view,
+            anchor: Anchor::Fact(event.record_key()),
+            event: Some(event),
+            as_of: as_of(event.occurred_at, event.precision),
+        };
+        criterion.bench_function(&format!("decide {}", rule.manifest().id), |bench| {
+            bench.iter(|| black_box(rule.decide(&set, black_box(&judgement))));
+        });
+    }
+}
+
+criterion_group!(benches, judge);
+criterion_main!(benches);

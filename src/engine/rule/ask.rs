@@ -1,0 +1,362 @@
+//! The answers to the questions of [`super::who`], as functions of a subject's facts alone.
+//!
+//! Here is what a question means; `who` adds what a judgement notes of it, and [`super::guard`] asks the same functions,
+//! so that both ways of running a rule give the same answer.
+
+use super::convert::{to_dynamic, to_value};
+use super::who::{Given, field_of};
+use crate::engine::event::{RecordKey, Value};
+use crate::engine::schema::{Field, Stream, field};
+use crate::engine::subject::facts::{Fact, Facts};
+use crate::engine::subject::peek::{Peek, ValueRef};
+use crate::engine::time::{DAY_MS, EventTime};
+use rhai::{Array, INT, Map};
+use rust_decimal::Decimal;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Digits after the point of an average.
+const AVERAGE_DIGITS: u32 = 4;
+
+/// How many, as an integer.
+pub(super) fn int(count: usize) -> INT {
+    INT::try_from(count).unwrap_or(INT::MAX)
+}
+
+/// Fields with the values that a fact may have in them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Filter(Vec<(Field, Vec<Value>)>);
+
+impl Filter {
+    /// A filter of these fields and values.
+    pub(super) fn new(fields: Vec<(Field, Vec<Value>)>) -> Self {
+        Self(fields)
+    }
+
+    /// Wants what another filter wants as well.
+    pub(super) fn also(&mut self, other: &Self) {
+        self.0.extend(other.0.iter().cloned());
+    }
+
+    /// Reads `#{ result: "不合格", trigger: ["计划", "双随机"] }`.
+    pub(super) fn read(stream: Stream, map: &Map) -> Given<Self> {
+        let mut fields = Vec::with_capacity(map.len());
+        for (name, wanted) in map {
+            let field = field_of(stream, name)?;
+            let wanted = match wanted.read_lock::<Array>() {
+                Some(array) => array.clone(),
+                None => vec![wanted.clone()],
+            };
+            let mut values = Vec::with_capacity(wanted.len());
+            for value in &wanted {
+                match to_value(field, value) {
+                    Ok(value) => values.push(value),
+                    Err(message) => return super::convert::fail(message),
+                }
+            }
+            fields.push((field, values));
+        }
+        Ok(Self(fields))
+    }
+
+    /// Whether the fields hold such values. A list field fits if any of its entries does.
+    pub(super) fn fits(&self, peek: &Peek<'_>) -> bool {
+        self.0.iter().all(|(field, wanted)| {
+            peek.get(*field)
+                .is_some_and(|held| wanted.iter().any(|value| fits(held, value)))
+        })
+    }
+
+    /// The filter as an explanation shows it.
+    pub(super) fn text(&self) -> Box<str> {
+        let fields: Vec<String> = self
+            .0
+            .iter()
+            .map(|(field, values)| {
+                let values: Vec<String> = values
+                    .iter()
+                    .map(|value| to_dynamic(value).to_string())
+                    .collect();
+                format!("{}={}", field.name(), values.join("/"))
+            })
+            .collect();
+        fields.join(",").into_boxed_str()
+    }
+}
+
+fn fits(held: &ValueRef<'_>, wanted: &Value) -> bool {
+    match (held, wanted) {
+        (ValueRef::Bool(held), Value::Bool(wanted)) => held == wanted,
+        (ValueRef::Int(held), Value::Int(wanted)) => held == wanted,
+        (ValueRef::Decimal(held), Value::Decimal(wanted)) => held == wanted,
+        (ValueRef::Text(held), Value::Text(wanted)) => *held == wanted.as_ref(),
+        (ValueRef::Time(held, _), Value::Time(wanted, _)) => held == wanted,
+        (ValueRef::List(held), Value::List(wanted)) => {
+            wanted.iter().any(|entry| held.contains(&entry.as_ref()))
+        }
+        _ => false,
+    }
+}
+
+/// The facts of a stream later than `after` and not later than `through`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window<'a> {
+    facts: &'a Facts,
+    stream: Stream,
+    after: EventTime,
+    through: EventTime,
+}
+
+impl<'a> Window<'a> {
+    /// The window of the last `ms` before `as_of`.
+    pub(super) fn new(facts: &'a Facts, stream: Stream, ms: i64, as_of: EventTime) -> Self {
+        Self {
+            facts,
+            stream,
+            after: as_of.plus_ms(ms.saturating_neg()),
+            through: as_of,
+        }
+    }
+
+    /// All facts of the stream up to `as_of`.
+    pub(super) fn whole(facts: &'a Facts, stream: Stream, as_of: EventTime) -> Self {
+        Self {
+            facts,
+            stream,
+            after: EventTime::MIN,
+            through: as_of,
+        }
+    }
+
+    /// Where it begins.
+    pub(super) fn after(&self) -> EventTime {
+        self.after
+    }
+
+    fn slice(&self) -> &'a [Fact] {
+        self.facts.window(self.stream, self.after, self.through)
+    }
+
+    /// How many facts.
+    pub(super) fn len(&self) -> usize {
+        self.slice().len()
+    }
+
+    /// The facts with their places in the stream, oldest first.
+    pub(super) fn places(&self) -> impl DoubleEndedIterator<Item = (usize, &'a Fact)> + use<'a> {
+        let after = self.after;
+        let from = self
+            .facts
+            .of(self.stream)
+            .partition_point(|fact| fact.time <= after);
+        self.slice()
+            .iter()
+            .enumerate()
+            .map(move |(at, fact)| (from.saturating_add(at), fact))
+    }
+
+    /// The facts with a look into them, oldest first.
+    pub(super) fn peeks(&self) -> impl DoubleEndedIterator<Item = (&'a Fact, Peek<'a>)> + use<'a> {
+        self.slice()
+            .iter()
+            .filter_map(|fact| Some((fact, fact.peek()?)))
+    }
+
+    /// The facts that fit, oldest first.
+    pub(super) fn fitting<'f>(
+        &self,
+        filter: Option<&'f Filter>,
+    ) -> impl DoubleEndedIterator<Item = (&'a Fact, Peek<'a>)> + use<'a, 'f> {
+        self.peeks()
+            .filter(move |(_, peek)| filter.is_none_or(|filter| filter.fits(peek)))
+    }
+
+    /// The newest fact that fits, with its place in the stream.
+    pub(super) fn newest(&self, filter: Option<&Filter>) -> Option<(usize, &'a Fact)> {
+        self.places().rev().find(|(_, fact)| {
+            filter.is_none_or(|filter| fact.peek().is_some_and(|peek| filter.fits(&peek)))
+        })
+    }
+
+    /// The sum of a number field; `each` gets the facts that have it. `None` if it goes beyond what a decimal holds.
+    pub(super) fn sum(&self, field: Field, mut each: impl FnMut(&'a Fact)) -> Option<Decimal> {
+        let mut total = Decimal::ZERO;
+        for (fact, peek) in self.peeks() {
+            let part = match peek.get(field) {
+                Some(ValueRef::Decimal(part)) => *part,
+                Some(ValueRef::Int(part)) => Decimal::from(*part),
+                _ => continue,
+            };
+            each(fact);
+            total = total.checked_add(part)?;
+        }
+        Some(total)
+    }
+
+    /// How many different values a field has; `each` gets the facts that have it.
+    pub(super) fn distinct(&self, field: Field, mut each: impl FnMut(&'a Fact)) -> INT {
+        let mut values = BTreeSet::new();
+        for (fact, peek) in self.peeks() {
+            if let Some(value) = peek.get(field) {
+                values.insert(value.clone());
+                each(fact);
+            }
+        }
+        int(values.len())
+    }
+
+    /// How many facts that fit, those that say the same in a field counted once, those that do not state it each.
+    pub(super) fn count_by(
+        &self,
+        field: Field,
+        filter: Option<&Filter>,
+        mut each: impl FnMut(&'a Fact),
+    ) -> INT {
+        let mut values = BTreeSet::new();
+        let mut silent = 0;
+        for (fact, peek) in self.fitting(filter) {
+            match peek.get(field) {
+                Some(value) => {
+                    values.insert(value.clone());
+                }
+                None => silent += 1,
+            }
+            each(fact);
+        }
+        int(values.len() + silent)
+    }
+}
+
+/// `count` facts in `ms`, as so many in `days` days.
+pub(super) fn average(count: INT, ms: i64, days: i64) -> Decimal {
+    let per = Decimal::from(days.saturating_mul(DAY_MS)) / Decimal::from(ms);
+    (Decimal::from(count) * per)
+        .round_dp(AVERAGE_DIGITS)
+        .normalize()
+}
+
+/// A fact of a standing stream: its place and what it says.
+pub(super) type Standing<'a> = (usize, &'a Fact, Peek<'a>);
+
+fn standing(
+    facts: &Facts,
+    stream: Stream,
+    as_of: EventTime,
+) -> impl DoubleEndedIterator<Item = Standing<'_>> {
+    Window::whole(facts, stream, as_of)
+        .places()
+        .filter_map(|(at, fact)| Some((at, fact, fact.peek()?)))
+}
+
+fn text<'a>(peek: &Peek<'a>, field: Field) -> &'a str {
+    peek.text(field).unwrap_or("")
+}
+
+/// The time that a field holds.
+pub(super) fn time(peek: &Peek<'_>, field: Field) -> Option<EventTime> {
+    match peek.get(field) {
+        Some(ValueRef::Time(time, _)) => Some(*time),
+        _ => None,
+    }
+}
+
+/// The latest word on each licence, in the order of their names and numbers.
+pub(super) fn licences(facts: &Facts, as_of: EventTime) -> Vec<Standing<'_>> {
+    let mut latest = BTreeMap::new();
+    for (at, fact, peek) in standing(facts, Stream::Licence, as_of) {
+        let key = (
+            text(&peek, field::licence_kind),
+            text(&peek, field::licence_no),
+        );
+        latest.insert(key, (at, fact, peek));
+    }
+    latest.into_values().collect()
+}
+
+/// The licence of this name: of several the one that still stands and lasts longest, so that a renewed or second licence
+/// speaks for the holder.
+pub(super) fn licence<'a>(facts: &'a Facts, as_of: EventTime, kind: &str) -> Option<Standing<'a>> {
+    licences(facts, as_of)
+        .into_iter()
+        .filter(|(_, _, peek)| text(peek, field::licence_kind) == kind)
+        .max_by_key(|(_, fact, peek)| {
+            let has_ended = matches!(
+                text(peek, field::licence_act),
+                "注销" | "撤销" | "撤回" | "吊销"
+            );
+            let valid_to = time(peek, field::valid_to).unwrap_or(EventTime::MAX);
+            (!has_ended, valid_to, fact.time, fact.key)
+        })
+}
+
+/// The newest entry of a list on which the subject still stands.
+pub(super) fn entry<'a>(facts: &'a Facts, as_of: EventTime, list: &str) -> Option<Standing<'a>> {
+    let mut open: BTreeMap<&str, Standing<'a>> = BTreeMap::new();
+    for (at, fact, peek) in standing(facts, Stream::ListChange, as_of) {
+        if text(&peek, field::list_type) != list {
+            continue;
+        }
+        let id = text(&peek, field::entry_id);
+        match text(&peek, field::action) {
+            "" | "add" | "repair_revoked" => {
+                open.insert(id, (at, fact, peek));
+            }
+            // A removal that names no entry ends all of them.
+            _ if id.is_empty() => open.clear(),
+            _ => {
+                open.remove(id);
+            }
+        }
+    }
+    open.into_values()
+        .filter(|(_, _, peek)| time(peek, field::removed_at).is_none_or(|at| as_of < at))
+        .max_by_key(|(at, ..)| *at)
+}
+
+/// Whether the latest registration that states tags has this one, and which fact that is.
+pub(super) fn tag(
+    facts: &Facts,
+    as_of: EventTime,
+    tag: &str,
+) -> Option<(bool, (EventTime, RecordKey))> {
+    standing(facts, Stream::RegistryChange, as_of)
+        .rev()
+        .find_map(|(_, fact, peek)| match peek.get(field::tags) {
+            Some(ValueRef::List(tags)) => Some((tags.contains(&tag), (fact.time, fact.key))),
+            _ => None,
+        })
+}
+
+/// The registration: its facts and what holds of each field.
+#[derive(Debug)]
+pub(super) struct Registry<'a> {
+    /// The newest fact.
+    pub newest: &'a Fact,
+    /// How evidence names the newest fact.
+    pub id: String,
+    /// How many facts.
+    pub count: usize,
+    /// Each field as the latest fact that states it has it, but `changed_items` of the newest fact only.
+    pub fields: BTreeMap<Field, ValueRef<'a>>,
+}
+
+/// The registration, if there is one.
+pub(super) fn registry(facts: &Facts, as_of: EventTime) -> Option<Registry<'_>> {
+    let mut all: Option<Registry<'_>> = None;
+    for (_, fact, peek) in standing(facts, Stream::RegistryChange, as_of) {
+        let id = peek.id();
+        let registry = all.get_or_insert_with(|| Registry {
+            newest: fact,
+            id: String::new(),
+            count: 0,
+            fields: BTreeMap::new(),
+        });
+        registry.fields.remove(&field::changed_items);
+        registry
+            .fields
+            .extend(peek.iter().map(|(field, value)| (field, value.clone())));
+        registry.newest = fact;
+        registry.id = id;
+        registry.count += 1;
+    }
+    all
+}

@@ -1,0 +1,257 @@
+//! One rule, compiled, and how it is judged.
+
+use super::context::{Context, Tag};
+use super::error::RuleError;
+use super::guard::{Guard, Sight};
+use super::law::{Laws, Measures};
+use super::manifest::Manifest;
+use super::record::Record;
+use super::set::RuleSet;
+use super::who::Who;
+use crate::engine::calendar::Calendar;
+use crate::engine::event::{Event, Fields, Value};
+use crate::engine::schema::{Field, Stream};
+use crate::engine::score::Scoring;
+use crate::engine::subject::series::GroupKey;
+use crate::engine::subject::view::{Anchor, Verdict, View};
+use crate::engine::time::EventTime;
+use rhai::{AST, CallFnOptions, Dynamic, Engine, Scope};
+use std::sync::Arc;
+
+/// What all rules of a set share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The sealed engine.
+    pub engine: Engine,
+    /// Working days.
+    pub calendar: Calendar,
+    /// Numbers of the score.
+    pub scoring: Scoring,
+    /// Laws.
+    pub laws: Laws,
+    /// Measures of joint sanction.
+    pub measures: Measures,
+}
+
+/// Which groups of a collective a fact is counted in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Feed {
+    /// The fields whose values make the group.
+    pub by: Box<[Field]>,
+    /// The field whose different values are counted.
+    pub distinct: Option<Field>,
+    /// Both as text: `industry,problem_type|complainant`.
+    pub key: Box<str>,
+}
+
+impl Feed {
+    /// The feed of these fields.
+    pub fn new(by: &[Field], distinct: Option<Field>) -> Self {
+        let names: Vec<&str> = by.iter().map(|field| field.name()).collect();
+        let key = format!("{}|{}", names.join(","), distinct.map_or("", Field::name));
+        Self {
+            by: by.into(),
+            distinct,
+            key: key.into_boxed_str(),
+        }
+    }
+}
+
+impl Feed {
+    /// The group that a fact with these fields is counted in.
+    pub fn group(&self, stream: Stream, fields: &Fields) -> GroupKey {
+        GroupKey {
+            stream,
+            by: self.key.clone(),
+            values: self.values(fields),
+        }
+    }
+
+    /// The group's values of a fact with these fields; an absent field is an empty text.
+    pub fn values(&self, fields: &Fields) -> Box<[Box<str>]> {
+        self.by
+            .iter()
+            .map(|field| text_of(fields, *field).unwrap_or_default())
+            .collect()
+    }
+
+    /// The value that is counted once, if the feed counts different values and the fact has one.
+    pub fn distinct_value(&self, fields: &Fields) -> Option<Box<str>> {
+        text_of(fields, self.distinct?)
+    }
+}
+
+fn text_of(fields: &Fields, field: Field) -> Option<Box<str>> {
+    match fields.get(field)? {
+        Value::Text(text) => Some(text.clone()),
+        other => Some(super::convert::to_dynamic(other).to_string().into()),
+    }
+}
+
+/// A rule without its tree: what a judgement needs to know of it.
+#[derive(Debug)]
+pub(super) struct Core {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// What all rules share.
+    pub shared: Arc<Shared>,
+    /// On collectives: the groups it reads, by stream; the first of a stream is the one that is judged.
+    pub feeds: Vec<(Stream, Feed)>,
+}
+
+impl Core {
+    /// The feed that answers: of this stream, counting different values of this field if one is named.
+    pub(super) fn feed(&self, stream: Stream, distinct: Option<Field>) -> Option<&Feed> {
+        let mut of_stream = self
+            .feeds
+            .iter()
+            .filter(|(s, _)| *s == stream)
+            .map(|(_, feed)| feed);
+        match distinct {
+            None => of_stream.next(),
+            Some(_) => of_stream.find(|feed| feed.distinct == distinct),
+        }
+    }
+}
+
+/// One rule, compiled.
+#[derive(Debug)]
+pub struct Rule {
+    pub(super) core: Arc<Core>,
+    pub(super) ast: AST,
+    /// A map.
+    pub(super) params: Dynamic,
+    pub(super) guard: Option<Guard>,
+    pub(super) source: Arc<str>,
+    /// The fields that the text names, in order.
+    pub(super) mentions: Box<[Field]>,
+}
+
+/// What is to be judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Judgement<'a> {
+    /// The subject.
+    pub view: &'a View,
+    /// The anchor.
+    pub anchor: Anchor,
+    /// The anchor's event, for [`Anchor::Fact`].
+    pub event: Option<&'a Arc<Event>>,
+    /// As of when: see [`crate::engine::time::as_of`].
+    pub as_of: EventTime,
+}
+
+/// The fields of the schema that a text names anywhere: more than a rule can read, never less.
+pub(super) fn mentions(text: &str) -> Box<[Field]> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut fields: Vec<Field> = text
+        .split(|c| !is_name(c))
+        .flat_map(|word| {
+            Stream::ALL
+                .into_iter()
+                .filter_map(|stream| Field::of(stream, word))
+        })
+        .collect();
+    fields.sort_unstable();
+    fields.dedup();
+    fields.into()
+}
+
+impl Rule {
+    /// Whether the rule may look at one of these fields.
+    pub fn mentions_any(&self, fields: &[Field]) -> bool {
+        fields
+            .iter()
+            .any(|field| self.mentions.binary_search(field).is_ok())
+    }
+
+    /// What it says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.core.manifest
+    }
+
+    /// Its source text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// On collectives: the groups that a fact of this stream is counted in for this rule. The first is the one that is
+    /// judged, if the stream is in `on`.
+    pub fn feeds(&self, stream: Stream) -> impl Iterator<Item = &Feed> {
+        self.core
+            .feeds
+            .iter()
+            .filter(move |(s, _)| *s == stream)
+            .map(|(_, feed)| feed)
+    }
+
+    /// Judges an anchor. The verdict is a function of the judgement and the rule set alone.
+    pub fn decide(&self, _set: &RuleSet, judgement: &Judgement<'_>) -> Result<Verdict, RuleError> {
+        if self.is_silent(judgement) {
+            return Ok(Verdict::default());
+        }
+        self.judge(judgement, false)
+    }
+
+    /// Whether the rule's first look shows that it has nothing to say; false if only Rhai can tell.
+    pub(super) fn is_silent(&self, judgement: &Judgement<'_>) -> bool {
+        let (Some(guard), View::Individual { facts, .. }, Some(event)) =
+            (&self.guard, judgement.view, judgement.event)
+        else {
+            return false;
+        };
+        guard.is_silent(Sight {
+            facts,
+            event,
+            as_of: judgement.as_of,
+            calendar: &self.core.shared.calendar,
+        })
+    }
+
+    /// The same, with what the rule saw even if it said nothing.
+    pub fn explain(&self, _set: &RuleSet, judgement: &Judgement<'_>) -> Result<Verdict, RuleError> {
+        self.judge(judgement, true)
+    }
+
+    pub(super) fn judge(
+        &self,
+        judgement: &Judgement<'_>,
+        with_observations: bool,
+    ) -> Result<Verdict, RuleError> {
+        let context = Arc::new(Context::new(
+            Arc::clone(&self.core),
+            judgement.view.clone(),
+            judgement.anchor,
+            judgement.event.map(Arc::clone),
+            judgement.as_of,
+        ));
+        let options = CallFnOptions::new()
+            .eval_ast(false)
+            .with_tag(Dynamic::from(Tag::Judgement(Arc::clone(&context))));
+        let arguments = (
+            Dynamic::from(Record::anchor(Arc::clone(&context))),
+            Dynamic::from(Who(Arc::clone(&context))),
+            self.params.clone(),
+        );
+        let mut scope = Scope::new();
+        let engine = &self.core.shared.engine;
+        // What `decide` gives back means nothing; what it said is in the context.
+        let _: Dynamic = engine
+            .call_fn_with_options(options, &mut scope, &self.ast, "decide", arguments)
+            .map_err(|error| RuleError::read(self, &error))?;
+        Ok(context.verdict(with_observations))
+    }
+
+    /// Runs one test function.
+    pub(super) fn call_test(self: &Arc<Self>, name: &str) -> Result<(), RuleError> {
+        let options = CallFnOptions::new()
+            .eval_ast(false)
+            .with_tag(Dynamic::from(Tag::Test(Arc::clone(self))));
+        let mut scope = Scope::new();
+        self.core
+            .shared
+            .engine
+            .call_fn_with_options::<Dynamic>(options, &mut scope, &self.ast, name, ())
+            .map(|_| ())
+            .map_err(|error| RuleError::read(self, &error))
+    }
+}

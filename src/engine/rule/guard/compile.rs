@@ -1,0 +1,400 @@
+//! From the functions of a rule to the tree of a guard.
+//!
+//! Whatever is not understood becomes [`Step::Unknown`], or makes its whole statement that. Names are resolved here:
+//! variables get slots, `p.x` becomes what it is, functions of the rule are put in where they are called.
+
+use super::questions::question;
+use super::value::Constant;
+use super::{Comparison, Each, Function, Operation, Step, Tree};
+use crate::engine::rule::bodies::Body;
+use crate::engine::schema::{Field, Stream};
+use rhai::{ASTFlags, Dynamic, Expr, FnCallExpr, FnPtr, Map, OpAssignment, Stmt, Token};
+
+/// How deep functions of the rule are put into each other.
+const INLINE_DEPTH_MAX: usize = 4;
+
+/// The tree of `decide` and how many slots it has.
+pub(super) fn decide(bodies: &[Body], params: &Map) -> Option<(Vec<Step>, usize)> {
+    let body = bodies
+        .iter()
+        .find(|b| b.name == "decide" && b.params.len() == 3)?;
+    let [ev, who, p] = body.params.as_slice() else {
+        return None;
+    };
+    let mut compiler = Compiler {
+        bodies,
+        params,
+        names: vec![
+            (ev.clone(), Name::Anchor),
+            (who.clone(), Name::Who),
+            (p.clone(), Name::Params),
+        ],
+        slots: 0,
+        depth: 0,
+    };
+    let steps = compiler.block(&body.statements());
+    Some((steps, compiler.slots))
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Anchor,
+    Who,
+    Params,
+    Slot(usize),
+}
+
+/// Knows the names in scope.
+pub(super) struct Compiler<'a> {
+    bodies: &'a [Body],
+    params: &'a Map,
+    names: Vec<(String, Name)>,
+    slots: usize,
+    depth: usize,
+}
+
+impl Compiler<'_> {
+    fn slot(&mut self, name: &str) -> usize {
+        let slot = self.slots;
+        self.slots += 1;
+        self.names.push((name.to_owned(), Name::Slot(slot)));
+        slot
+    }
+
+    fn name(&self, expression: &Expr) -> Option<Name> {
+        let Expr::Variable(parts, ..) = expression else {
+            return None;
+        };
+        let known = self
+            .names
+            .iter()
+            .rev()
+            .find(|(name, _)| *name == parts.1.as_str());
+        known.map(|(_, name)| *name)
+    }
+
+    fn block(&mut self, statements: &[Stmt]) -> Vec<Step> {
+        let scope = self.names.len();
+        let mut steps = Vec::with_capacity(statements.len());
+        for statement in statements {
+            let step = self.step(statement).unwrap_or(Step::Unknown);
+            let is_end = matches!(step, Step::Unknown);
+            steps.push(step);
+            if is_end {
+                break;
+            }
+        }
+        self.names.truncate(scope);
+        steps
+    }
+
+    fn step(&mut self, statement: &Stmt) -> Option<Step> {
+        Some(match statement {
+            // Captured variables are shared from here on; their values stay.
+            Stmt::Noop(_) | Stmt::Share(_) => Step::Nothing,
+            Stmt::Var(parts, ..) => {
+                let tree = self.tree(&parts.1)?;
+                Step::Set(self.slot(&parts.0.name), tree)
+            }
+            Stmt::Assignment(parts) => {
+                let Name::Slot(slot) = self.name(&parts.1.lhs)? else {
+                    return None;
+                };
+                let plain: &OpAssignment = &parts.0;
+                if plain.is_op_assignment() {
+                    return None;
+                }
+                Step::Set(slot, self.tree(&parts.1.rhs)?)
+            }
+            Stmt::If(flow, _) => Step::If(
+                self.tree(&flow.expr)?,
+                self.block(flow.body.statements()),
+                self.block(flow.branch.statements()),
+            ),
+            Stmt::For(parts, _) => {
+                let (name, counter, flow) = &**parts;
+                if counter.is_some() {
+                    return None;
+                }
+                let list = self.tree(&flow.expr)?;
+                let scope = self.names.len();
+                let slot = self.slot(&name.name);
+                let body = self.block(flow.body.statements());
+                self.names.truncate(scope);
+                Step::For(slot, list, body)
+            }
+            Stmt::Block(block) => Step::Value(Tree::Block(self.block(block.statements()))),
+            Stmt::Expr(expression) => Step::Value(self.tree(expression)?),
+            Stmt::FnCall(call, _) => Step::Value(self.call(call)?),
+            Stmt::Return(value, flags, _) if !flags.contains(ASTFlags::BREAK) => {
+                Step::Return(match value {
+                    None => None,
+                    Some(value) => Some(self.tree(value)?),
+                })
+            }
+            Stmt::BreakLoop(None, flags, _) if flags.contains(ASTFlags::BREAK) => Step::Break,
+            Stmt::BreakLoop(None, ..) => Step::Continue,
+            _ => return None,
+        })
+    }
+
+    /// An expression, if all of it is understood.
+    pub(super) fn tree(&mut self, expression: &Expr) -> Option<Tree> {
+        if let Some(value) = self.fixed(expression) {
+            return Constant::read(&value).map(Tree::Constant);
+        }
+        Some(match expression {
+            Expr::Variable(..) => match self.name(expression)? {
+                Name::Slot(slot) => Tree::Slot(slot),
+                Name::Anchor => Tree::Anchor,
+                Name::Who | Name::Params => return None,
+            },
+            Expr::And(parts, _) => Tree::And(self.trees(parts)?),
+            Expr::Or(parts, _) => Tree::Or(self.trees(parts)?),
+            Expr::Coalesce(parts, _) => Tree::Coalesce(self.trees(parts)?),
+            Expr::Stmt(block) => Tree::Block(self.block(block.statements())),
+            Expr::FnCall(call, _) => self.call(call)?,
+            Expr::Dot(parts, flags, _) if !flags.contains(ASTFlags::NEGATED) => {
+                self.chain(&parts.lhs, &parts.rhs)?
+            }
+            _ => return None,
+        })
+    }
+
+    fn trees(&mut self, expressions: &[Expr]) -> Option<Vec<Tree>> {
+        expressions
+            .iter()
+            .map(|expression| self.tree(expression))
+            .collect()
+    }
+
+    /// The value of a literal, or of `p.x`.
+    pub(super) fn fixed(&self, expression: &Expr) -> Option<Dynamic> {
+        match expression {
+            Expr::Dot(parts, flags, _)
+                if self.name(&parts.lhs) == Some(Name::Params)
+                    && !flags.contains(ASTFlags::NEGATED) =>
+            {
+                let Expr::Property(property, _) = &parts.rhs else {
+                    return None;
+                };
+                self.params.get(property.2.as_str()).cloned()
+            }
+            // `x?.y` on a literal and the like are no literals.
+            Expr::FnCall(..) | Expr::InterpolatedString(..) | Expr::Variable(..) => None,
+            other => other.get_literal_value(None),
+        }
+    }
+
+    /// `receiver.first.rest…`
+    fn chain(&mut self, receiver: &Expr, rest: &Expr) -> Option<Tree> {
+        let (first, rest) = match rest {
+            Expr::Dot(parts, flags, _) if !flags.contains(ASTFlags::NEGATED) => {
+                (&parts.lhs, Some(&parts.rhs))
+            }
+            Expr::Dot(..) | Expr::Index(..) => return None,
+            other => (other, None),
+        };
+        let mut tree = match (self.name(receiver), first) {
+            (Some(Name::Who), Expr::Property(property, _)) if property.2 == "now" => Tree::Now,
+            (Some(Name::Who), Expr::MethodCall(call, _)) => {
+                Tree::Question(Box::new(question(self, call)?))
+            }
+            (Some(Name::Who), _) => return None,
+            (Some(Name::Params), Expr::Property(property, _)) => {
+                let value = self.params.get(property.2.as_str())?;
+                Tree::Constant(Constant::read(value)?)
+            }
+            _ => {
+                let receiver = self.tree(receiver)?;
+                self.link(receiver, first)?
+            }
+        };
+        let mut rest = rest;
+        while let Some(next) = rest {
+            let link = match next {
+                Expr::Dot(parts, flags, _) if !flags.contains(ASTFlags::NEGATED) => {
+                    rest = Some(&parts.rhs);
+                    &parts.lhs
+                }
+                Expr::Dot(..) | Expr::Index(..) => return None,
+                other => {
+                    rest = None;
+                    other
+                }
+            };
+            tree = self.link(tree, link)?;
+        }
+        Some(tree)
+    }
+
+    /// `.property` or `.method(…)` of a value.
+    fn link(&mut self, receiver: Tree, link: &Expr) -> Option<Tree> {
+        match link {
+            Expr::Property(property, _) => match property.2.as_str() {
+                "time" => Some(Tree::Time(Box::new(receiver))),
+                "stream" => Some(Tree::Stream(Box::new(receiver))),
+                name => Some(Tree::Field(Box::new(receiver), field(name)?)),
+            },
+            Expr::MethodCall(call, _) => {
+                let each = match call.name.as_str() {
+                    "some" => Some(Each::Some),
+                    "all" => Some(Each::All),
+                    "filter" => Some(Each::Filter),
+                    _ => None,
+                };
+                if let Some(each) = each {
+                    let [closure] = call.args.as_slice() else {
+                        return None;
+                    };
+                    let (slot, body) = self.closure(closure)?;
+                    return Some(Tree::Each(each, Box::new(receiver), slot, body));
+                }
+                let mut arguments = vec![receiver];
+                arguments.extend(self.trees(&call.args)?);
+                self.function(&call.name, arguments)
+            }
+            _ => None,
+        }
+    }
+
+    /// A closure of one parameter: the slot of its parameter and its body.
+    fn closure(&mut self, expression: &Expr) -> Option<(usize, Vec<Step>)> {
+        let pointer = match expression {
+            Expr::DynamicConstant(value, _) => value,
+            // With captured variables: { share x; curry(closure, x) }.
+            Expr::Stmt(block) => match block.statements() {
+                [Stmt::Share(_), Stmt::Expr(call)] => match &**call {
+                    Expr::FnCall(call, _) if call.name == "curry" => match call.args.first()? {
+                        Expr::DynamicConstant(value, _) => value,
+                        _ => return None,
+                    },
+                    _ => return None,
+                },
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let name = pointer.read_lock::<FnPtr>()?.fn_name().to_owned();
+        let bodies = self.bodies;
+        let body = bodies.iter().find(|body| body.name == name)?;
+        let parameter = body.params.last()?;
+        // What is captured has the same name inside and outside.
+        let captured = body.params.len() - 1;
+        if body
+            .params
+            .iter()
+            .take(captured)
+            .any(|name| self.slot_of(name).is_none())
+        {
+            return None;
+        }
+        let scope = self.names.len();
+        let slot = self.slot(parameter);
+        let steps = self.block(&body.statements());
+        self.names.truncate(scope);
+        Some((slot, steps))
+    }
+
+    fn slot_of(&self, name: &str) -> Option<Name> {
+        self.names
+            .iter()
+            .rev()
+            .find(|(n, _)| n == name)
+            .map(|(_, name)| *name)
+    }
+
+    fn call(&mut self, call: &FnCallExpr) -> Option<Tree> {
+        if let Some(token) = &call.op_token {
+            return self.operator(token, &call.args);
+        }
+        let bodies = self.bodies;
+        let own = bodies
+            .iter()
+            .find(|b| b.name == call.name.as_str() && b.params.len() == call.args.len());
+        if let Some(body) = own {
+            return self.inline(body, &call.args);
+        }
+        let arguments = self.trees(&call.args)?;
+        self.function(&call.name, arguments)
+    }
+
+    /// Puts a function of the rule in where it is called. It sees its parameters only.
+    fn inline(&mut self, body: &Body, arguments: &[Expr]) -> Option<Tree> {
+        if INLINE_DEPTH_MAX <= self.depth || body.name == "decide" {
+            return None;
+        }
+        let values = self.trees(arguments)?;
+        let outside = core::mem::take(&mut self.names);
+        self.depth += 1;
+        let set = body
+            .params
+            .iter()
+            .zip(values)
+            .map(|(name, tree)| (self.slot(name), tree))
+            .collect();
+        let steps = self.block(&body.statements());
+        self.depth -= 1;
+        self.names = outside;
+        Some(Tree::Inline(set, steps))
+    }
+
+    fn operator(&mut self, token: &Token, arguments: &[Expr]) -> Option<Tree> {
+        if let [only] = arguments {
+            let tree = Box::new(self.tree(only)?);
+            return match token {
+                Token::Bang => Some(Tree::Not(tree)),
+                Token::Minus | Token::UnaryMinus => Some(Tree::Negative(tree)),
+                _ => None,
+            };
+        }
+        let [left, right] = arguments else {
+            return None;
+        };
+        let pair = Box::new([self.tree(left)?, self.tree(right)?]);
+        Some(match token {
+            Token::EqualsTo => Tree::Compare(Comparison::Equal, pair),
+            Token::NotEqualsTo => Tree::Compare(Comparison::NotEqual, pair),
+            Token::LessThan => Tree::Compare(Comparison::Less, pair),
+            Token::LessThanEqualsTo => Tree::Compare(Comparison::LessOrEqual, pair),
+            Token::GreaterThan => Tree::Compare(Comparison::Greater, pair),
+            Token::GreaterThanEqualsTo => Tree::Compare(Comparison::GreaterOrEqual, pair),
+            Token::Plus => Tree::Arithmetic(Operation::Add, pair),
+            Token::Minus => Tree::Arithmetic(Operation::Subtract, pair),
+            Token::Multiply => Tree::Arithmetic(Operation::Multiply, pair),
+            Token::Divide => Tree::Arithmetic(Operation::Divide, pair),
+            _ => return None,
+        })
+    }
+
+    fn function(&self, name: &str, arguments: Vec<Tree>) -> Option<Tree> {
+        // A function of the rule called like a method is not looked into.
+        if self.bodies.iter().any(|body| body.name == name) {
+            return None;
+        }
+        let function = match (name, arguments.len()) {
+            ("min", 2) => Function::Min,
+            ("max", 2) => Function::Max,
+            ("abs", 1) => Function::Abs,
+            ("len", 1) => Function::Len,
+            ("is_empty", 1) => Function::IsEmpty,
+            ("contains", 2) => Function::Contains,
+            ("date", 1) => Function::Date,
+            ("days_between", 2) => Function::DaysBetween,
+            ("add_days", 2) => Function::AddDays,
+            ("working_days", 2) => Function::WorkingDays,
+            ("add_working_days", 2) => Function::AddWorkingDays,
+            ("year_start", 1) => Function::YearStart,
+            _ => return None,
+        };
+        Some(Tree::Call(function, arguments))
+    }
+}
+
+/// The field of this name; a name is one row of the table, whichever streams have it.
+fn field(name: &str) -> Option<Field> {
+    Stream::ALL
+        .into_iter()
+        .find_map(|stream| Field::of(stream, name))
+}

@@ -1,0 +1,308 @@
+//! Questions to `who`: from their text to the tree, and from the tree to the answer.
+
+use super::compile::Compiler;
+use super::eval::{Eval, Stop};
+use super::value::{Record, Registry, Value};
+use super::{Question, Tree, Wanted};
+use crate::engine::event;
+use crate::engine::rule::ask::{self, Filter, Window, int};
+use crate::engine::rule::convert::to_value;
+use crate::engine::rule::who::LIST_LENGTH_MAX;
+use crate::engine::schema::{Field, FieldType, Stream};
+use crate::engine::subject::facts::Fact;
+use crate::engine::subject::peek::Peek;
+use crate::engine::time::parse_span_ms;
+use rhai::{Array, Expr, FnCallExpr};
+use std::rc::Rc;
+
+/// The question that a method of `who` is.
+pub(super) fn question(compiler: &mut Compiler<'_>, call: &FnCallExpr) -> Option<Question> {
+    let (name, arguments) = (call.name.as_str(), call.args.as_slice());
+    match (name, arguments) {
+        ("registry", []) => return Some(Question::Registry),
+        ("licences", []) => return Some(Question::Licences),
+        ("licence", [only]) => return Some(Question::Licence(compiler.tree(only)?)),
+        ("on_list", [only]) => return Some(Question::OnList(compiler.tree(only)?)),
+        ("list_entry", [only]) => return Some(Question::ListEntry(compiler.tree(only)?)),
+        ("has_tag", [only]) => return Some(Question::HasTag(compiler.tree(only)?)),
+        _ => {}
+    }
+    let (first, rest) = arguments.split_first()?;
+    let stream = Stream::by_name(&fixed_text(compiler, first)?)?;
+    Some(match (name, rest) {
+        ("count", [span]) => Question::Count(stream, ms(compiler, span)?, Wanted::All),
+        ("count", [span, filter]) => Question::Count(
+            stream,
+            ms(compiler, span)?,
+            wanted(compiler, stream, filter)?,
+        ),
+        ("list", [span]) => Question::List(stream, ms(compiler, span)?, Wanted::All),
+        ("list", [span, filter]) => Question::List(
+            stream,
+            ms(compiler, span)?,
+            wanted(compiler, stream, filter)?,
+        ),
+        ("weekly_average", [span]) => Question::Average(stream, ms(compiler, span)?, 7),
+        ("daily_average", [span]) => Question::Average(stream, ms(compiler, span)?, 1),
+        ("last", []) => Question::Last(stream, Wanted::All),
+        ("last", [filter]) => Question::Last(stream, wanted(compiler, stream, filter)?),
+        ("days_since", []) => Question::DaysSince(stream, Wanted::All),
+        ("days_since", [filter]) => Question::DaysSince(stream, wanted(compiler, stream, filter)?),
+        ("sum", [field, span]) => {
+            let field = field_of(compiler, stream, field)?;
+            if !matches!(field.spec().field_type, FieldType::Int | FieldType::Decimal) {
+                return None;
+            }
+            Question::Sum(stream, field, ms(compiler, span)?)
+        }
+        ("distinct", [field, span]) => Question::Distinct(
+            stream,
+            field_of(compiler, stream, field)?,
+            ms(compiler, span)?,
+        ),
+        ("count_by", [field, span]) => {
+            let field = field_of(compiler, stream, field)?;
+            Question::CountBy(stream, field, ms(compiler, span)?, Wanted::All)
+        }
+        ("count_by", [field, span, filter]) => {
+            let field = field_of(compiler, stream, field)?;
+            let filter = wanted(compiler, stream, filter)?;
+            Question::CountBy(stream, field, ms(compiler, span)?, filter)
+        }
+        _ => return None,
+    })
+}
+
+fn fixed_text(compiler: &Compiler<'_>, expression: &Expr) -> Option<String> {
+    let value = compiler.fixed(expression)?;
+    value.is_string().then(|| value.to_string())
+}
+
+fn ms(compiler: &Compiler<'_>, expression: &Expr) -> Option<i64> {
+    parse_span_ms(&fixed_text(compiler, expression)?)
+}
+
+fn field_of(compiler: &Compiler<'_>, stream: Stream, expression: &Expr) -> Option<Field> {
+    Field::of(stream, &fixed_text(compiler, expression)?)
+}
+
+/// `#{ result: "不合格", trigger: p.triggers, problem_type: kind }`
+fn wanted(compiler: &mut Compiler<'_>, stream: Stream, expression: &Expr) -> Option<Wanted> {
+    let Expr::Map(entries, _) = expression else {
+        return None;
+    };
+    let mut fixed = Vec::new();
+    let mut made = Vec::new();
+    for (key, value) in &entries.0 {
+        let field = Field::of(stream, &key.name)?;
+        match compiler.fixed(value) {
+            Some(value) => {
+                let values = match value.read_lock::<Array>() {
+                    Some(array) => array.clone(),
+                    None => vec![value.clone()],
+                };
+                let values: Result<Vec<_>, _> = values.iter().map(|v| to_value(field, v)).collect();
+                fixed.push((field, values.ok()?));
+            }
+            None => made.push((field, compiler.tree(value)?)),
+        }
+    }
+    if made.is_empty() {
+        return Some(Wanted::Fixed(Filter::new(fixed)));
+    }
+    if fixed.is_empty() {
+        return Some(Wanted::Made(made, None));
+    }
+    Some(Wanted::Made(made, Some(Filter::new(fixed))))
+}
+
+impl<'a> Eval<'a> {
+    /// The answer to a question.
+    pub(super) fn answer(&mut self, question: &'a Question) -> Result<Value<'a>, Stop<'a>> {
+        let as_of = self.sight.as_of;
+        Ok(match question {
+            Question::Count(stream, ms, Wanted::All) => {
+                Value::Int(int(self.window(*stream, *ms)?.len()))
+            }
+            Question::Count(stream, ms, wanted) => {
+                let filter = self.filter(wanted)?;
+                let window = self.window(*stream, *ms)?;
+                Value::Int(int(window.fitting(filter.get()).count()))
+            }
+            Question::CountBy(stream, field, ms, wanted) => {
+                let filter = self.filter(wanted)?;
+                let window = self.window(*stream, *ms)?;
+                Value::Int(window.count_by(*field, filter.get(), |_| ()))
+            }
+            Question::Sum(stream, field, ms) => {
+                let sum = self.window(*stream, *ms)?.sum(*field, |_| ());
+                Value::Decimal(sum.ok_or(Stop::Unknown)?)
+            }
+            Question::Distinct(stream, field, ms) => {
+                Value::Int(self.window(*stream, *ms)?.distinct(*field, |_| ()))
+            }
+            Question::Average(stream, ms, days) => {
+                let count = int(self.window(*stream, *ms)?.len());
+                Value::Decimal(ask::average(count, *ms, *days))
+            }
+            Question::List(stream, ms, wanted) => self.list(*stream, *ms, wanted)?,
+            Question::Last(stream, wanted) => match self.newest(*stream, wanted)? {
+                None => Value::Unit,
+                Some((_, fact)) => {
+                    let peek = fact.peek().ok_or(Stop::Unknown)?;
+                    record(*stream, fact, peek, false)
+                }
+            },
+            Question::DaysSince(stream, wanted) => match self.newest(*stream, wanted)? {
+                None => Value::Unit,
+                Some((_, fact)) => Value::Int(i64::from(as_of.day()) - i64::from(fact.time.day())),
+            },
+            standing => return self.answer_standing(standing),
+        })
+    }
+
+    /// The answer to a question about what holds of the subject.
+    fn answer_standing(&mut self, question: &'a Question) -> Result<Value<'a>, Stop<'a>> {
+        let (facts, as_of) = (self.sight.facts, self.sight.as_of);
+        Ok(match question {
+            Question::Licence(kind) => {
+                let kind = self.text(kind)?;
+                ask::licence(facts, as_of, kind).map_or(Value::Unit, |(_, fact, peek)| {
+                    record(Stream::Licence, fact, peek, true)
+                })
+            }
+            Question::Licences => {
+                let held = ask::licences(facts, as_of).into_iter();
+                let all: Vec<_> = held
+                    .map(|(_, fact, peek)| record(Stream::Licence, fact, peek, true))
+                    .collect();
+                self.spend(all.len())?;
+                Value::List(Rc::new(all))
+            }
+            Question::OnList(list) => {
+                let list = self.text(list)?;
+                Value::Bool(ask::entry(facts, as_of, list).is_some())
+            }
+            Question::ListEntry(list) => {
+                let list = self.text(list)?;
+                ask::entry(facts, as_of, list).map_or(Value::Unit, |(_, fact, peek)| {
+                    record(Stream::ListChange, fact, peek, false)
+                })
+            }
+            Question::HasTag(tag) => {
+                let tag = self.text(tag)?;
+                Value::Bool(ask::tag(facts, as_of, tag).is_some_and(|(has, _)| has))
+            }
+            Question::Registry => ask::registry(facts, as_of).map_or(Value::Unit, |registry| {
+                Value::Registry(Rc::new(Registry {
+                    time: registry.newest.time,
+                    fields: registry.fields,
+                }))
+            }),
+            _ => return Err(Stop::Unknown),
+        })
+    }
+
+    fn list(&mut self, stream: Stream, ms: i64, wanted: &'a Wanted) -> Result<Value<'a>, Stop<'a>> {
+        let filter = self.filter(wanted)?;
+        let window = self.window(stream, ms)?;
+        let items: Vec<Value<'a>> = window
+            .fitting(filter.get())
+            .take(LIST_LENGTH_MAX + 1)
+            .map(|(fact, peek)| record(stream, fact, peek, false))
+            .collect();
+        if LIST_LENGTH_MAX < items.len() {
+            return Err(Stop::Unknown);
+        }
+        self.spend(items.len())?;
+        Ok(Value::List(Rc::new(items)))
+    }
+
+    fn window(&self, stream: Stream, ms: i64) -> Result<Window<'a>, Stop<'a>> {
+        if self.history_ms < ms && !stream.is_standing() {
+            return Err(Stop::Unknown);
+        }
+        Ok(Window::new(self.sight.facts, stream, ms, self.sight.as_of))
+    }
+
+    fn newest(
+        &mut self,
+        stream: Stream,
+        wanted: &'a Wanted,
+    ) -> Result<Option<(usize, &'a Fact)>, Stop<'a>> {
+        let filter = self.filter(wanted)?;
+        let window = if stream.is_standing() {
+            Window::whole(self.sight.facts, stream, self.sight.as_of)
+        } else {
+            Window::new(self.sight.facts, stream, self.history_ms, self.sight.as_of)
+        };
+        Ok(window.newest(filter.get()))
+    }
+
+    fn text(&mut self, tree: &'a Tree) -> Result<&'a str, Stop<'a>> {
+        match self.value(tree)? {
+            Value::Text(text) => Ok(text),
+            _ => Err(Stop::Unknown),
+        }
+    }
+
+    fn filter(&mut self, wanted: &'a Wanted) -> Result<Ready<'a>, Stop<'a>> {
+        match wanted {
+            Wanted::All => Ok(Ready::All),
+            Wanted::Fixed(filter) => Ok(Ready::Fixed(filter)),
+            Wanted::Made(made, fixed) => {
+                let mut fields = Vec::with_capacity(made.len());
+                for (field, tree) in made {
+                    let value = self.value(tree)?;
+                    fields.push((*field, vec![owned(*field, &value).ok_or(Stop::Unknown)?]));
+                }
+                let mut filter = Filter::new(fields);
+                if let Some(fixed) = fixed {
+                    filter.also(fixed);
+                }
+                Ok(Ready::Made(filter))
+            }
+        }
+    }
+}
+
+/// A filter that can be asked.
+enum Ready<'a> {
+    All,
+    Fixed(&'a Filter),
+    Made(Filter),
+}
+
+impl Ready<'_> {
+    fn get(&self) -> Option<&Filter> {
+        match self {
+            Self::All => None,
+            Self::Fixed(filter) => Some(filter),
+            Self::Made(filter) => Some(filter),
+        }
+    }
+}
+
+fn record<'a>(stream: Stream, fact: &'a Fact, peek: Peek<'a>, is_licence: bool) -> Value<'a> {
+    Value::Record(Rc::new(Record {
+        fact,
+        peek,
+        stream,
+        is_licence,
+    }))
+}
+
+/// A value as what the field holds, for the types that filters are made of.
+fn owned(field: Field, value: &Value<'_>) -> Option<event::Value> {
+    match (field.spec().field_type, value) {
+        (FieldType::Bool, Value::Bool(value)) => Some(event::Value::Bool(*value)),
+        (FieldType::Int, Value::Int(value)) => Some(event::Value::Int(*value)),
+        (FieldType::Decimal, Value::Int(value)) => Some(event::Value::Decimal((*value).into())),
+        (FieldType::Decimal, Value::Decimal(value)) => Some(event::Value::Decimal(*value)),
+        (FieldType::Text, Value::Text(value)) => Some(event::Value::Text((*value).into())),
+        (FieldType::List, Value::Text(value)) => {
+            Some(event::Value::List(Box::new([(*value).into()])))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,55 @@
+//! The rule engine: analysts' rules in Rhai, checked before they run, sealed while they run.
+//!
+//! A [`RuleSet`] is loaded from [`RuleSources`] whole or not at all. For a fact it says which rules concern it
+//! ([`RuleSet::anchored`], [`RuleSet::readers`], [`RuleSet::feeds`]); [`Rule::decide`] judges one anchor of one subject as
+//! of one moment and gives a [`Verdict`](crate::engine::subject::view::Verdict): a function of what is passed in, with no
+//! clock and no state of its own. [`run_tests`] runs the tests that the rules bring along.
+//!
+//! ```text
+//! source text → sandbox (compile) → manifest → analyse (names, streams, windows) → set (indexes)
+//! decide(ev, who, p):  record = ev   who, standing, group = who   says = warn signal sanction check_on   dates
+//! ```
+
+mod analyse;
+mod api;
+mod ask;
+mod asked;
+mod bodies;
+mod compare;
+mod compiled;
+mod context;
+mod convert;
+mod dates;
+mod diagnostic;
+mod error;
+mod group;
+mod guard;
+mod law;
+mod manifest;
+mod names;
+mod numbers;
+mod once;
+mod record;
+mod sandbox;
+mod says;
+mod scenario;
+mod set;
+mod stage;
+mod standing;
+mod tails;
+#[cfg(test)]
+mod tests;
+mod who;
+
+pub use compiled::{Feed, Judgement, Rule};
+pub use diagnostic::{Diagnostic, Severity};
+pub use error::RuleError;
+pub use law::{Law, Laws, Measure, Measures};
+pub use manifest::{Manifest, RuleStatus};
+pub use scenario::{Outcome, TestReport};
+pub use set::{RuleSet, RuleSources};
+
+/// Runs the tests of all rules, whatever their status, in the order of ids.
+pub fn run_tests(set: &RuleSet) -> Vec<TestReport> {
+    set.rules().iter().flat_map(scenario::run).collect()
+}

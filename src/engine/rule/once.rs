@@ -1,0 +1,56 @@
+//! `who.count_by`: how many facts, those that say the same in a field counted once.
+//!
+//! One dispute comes in by three channels, one decision is published twice, one person writes every day: what matters is
+//! how many disputes, decisions, people. A fact that does not state the field stands for itself, so a feed that lacks it
+//! is counted by records and not passed over.
+//!
+//! cost     decodes the facts of the window, as a filter does
+
+use super::ask::Filter;
+use super::context::{Answer, Context, Question, Seen};
+use super::who::{Given, facts, field_of, span_ms, stream, window};
+use rhai::{Dynamic, Engine, INT, ImmutableString, Map};
+
+type Text = ImmutableString;
+
+/// Registers the method.
+pub(super) fn register(engine: &mut Engine) {
+    use super::who::Who;
+    engine
+        .register_fn("count_by", |who: &mut Who, s: Text, f: Text, w: Text| {
+            count_by(&who.0, &s, &f, &w, None)
+        })
+        .register_fn(
+            "count_by",
+            |who: &mut Who, s: Text, f: Text, w: Text, only: Map| {
+                count_by(&who.0, &s, &f, &w, Some(&only))
+            },
+        );
+}
+
+fn count_by(
+    context: &Context,
+    name: &str,
+    field_name: &Text,
+    span: &Text,
+    only: Option<&Map>,
+) -> Given<INT> {
+    let stream = stream(name)?;
+    let field = field_of(stream, field_name)?;
+    let ms = span_ms(context, stream, span)?;
+    let filter = only.map(|map| Filter::read(stream, map)).transpose()?;
+    let window = window(context, facts(context, "count_by")?, stream, ms);
+    let mut keys = Vec::new();
+    let count = window.count_by(field, filter.as_ref(), |fact| {
+        keys.push((fact.time, fact.key));
+    });
+    let detail = filter.map_or(field_name.to_string(), |f| {
+        format!("{field_name}, {}", f.text())
+    });
+    context.note(
+        Question::Detail("count_by", stream, detail.into(), span.clone()),
+        Answer::Value(Dynamic::from(count)),
+        Seen::Keys(keys),
+    );
+    Ok(count)
+}

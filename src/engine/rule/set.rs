@@ -1,0 +1,408 @@
+//! A rule set: an immutable, versioned bundle, loaded whole or not at all.
+//!
+//! [`RuleSet::load`] compiles every file, reads its manifest, checks every name in it and builds the indexes that say
+//! which rules a fact concerns. What is wrong comes back together, for all files. The hash over all sources stands on
+//! every warning.
+//!
+//! cost     about a millisecond a rule; look-ups in the indexes are array reads
+
+use super::analyse::Analysis;
+use super::bodies::bodies;
+use super::compiled::{Core, Feed, Rule, Shared};
+use super::diagnostic::{Diagnostic, Report, Severity};
+use super::error::parse_error;
+use super::guard::Guard;
+use super::law::{Laws, Measures, titles};
+use super::manifest::{Literal, Manifest};
+use super::{api, sandbox};
+use crate::engine::calendar::Calendar;
+use crate::engine::event::SubjectKind;
+use crate::engine::hash::sm3_hex;
+use crate::engine::schema::Stream;
+use crate::engine::score::Scoring;
+use rhai::{Dynamic, Position};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The texts that a rule set is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct RuleSources {
+    /// Path like `complaint/surge.rhai`, and text, in any order.
+    pub files: Vec<(String, String)>,
+    /// `calendar.toml`.
+    pub calendar: String,
+    /// `scoring.toml`.
+    pub scoring: String,
+    /// `laws.toml`.
+    pub laws: String,
+    /// `measures.toml`.
+    pub measures: String,
+}
+
+impl RuleSources {
+    /// SM3 over the sorted names and texts, as 64 hex digits.
+    pub fn hash(&self) -> String {
+        let mut files: Vec<(&str, &str)> = self
+            .files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+            .collect();
+        files.extend([
+            ("calendar.toml", self.calendar.as_str()),
+            ("scoring.toml", self.scoring.as_str()),
+            ("laws.toml", self.laws.as_str()),
+            ("measures.toml", self.measures.as_str()),
+        ]);
+        files.sort_unstable();
+        // Lengths keep apart what a byte of the text could run together.
+        let lengths: Vec<[u8; 8]> = files
+            .iter()
+            .map(|(_, text)| u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes())
+            .collect();
+        let parts: Vec<&[u8]> = files
+            .iter()
+            .zip(&lengths)
+            .flat_map(|((path, text), length)| {
+                [path.as_bytes(), length.as_slice(), text.as_bytes()]
+            })
+            .collect();
+        sm3_hex(&parts)
+    }
+}
+
+/// A rule set in service.
+#[derive(Debug)]
+pub struct RuleSet {
+    hash: String,
+    shared: Arc<Shared>,
+    rules: Vec<Arc<Rule>>,
+    warnings: Vec<Diagnostic>,
+    index: Index,
+}
+
+/// Which rules a fact concerns.
+#[derive(Debug)]
+struct Index {
+    anchored: Vec<Vec<usize>>,
+    readers: Vec<Vec<usize>>,
+    feeds: Vec<Vec<Feed>>,
+    history_ms: Vec<i64>,
+    listens_to_findings: bool,
+}
+
+impl RuleSet {
+    /// Compiles and checks the sources. Tests are run by the caller, see [`super::run_tests`].
+    pub fn load(sources: &RuleSources) -> Result<Self, Vec<Diagnostic>> {
+        let mut diagnostics = Vec::new();
+        let Some(shared) = load_shared(sources, &mut diagnostics) else {
+            return Err(diagnostics);
+        };
+        let mut files: Vec<&(String, String)> = sources.files.iter().collect();
+        files.sort_unstable();
+        let mut rules = Vec::new();
+        for (path, text) in files {
+            let mut report = Report::new(path, text, &mut diagnostics);
+            rules.extend(load_rule(path, text, &shared, &mut report).map(Arc::new));
+        }
+        refuse_twins(&rules, &mut diagnostics);
+        diagnostics.sort_by_key(|d| (d.file.clone(), d.line, d.column));
+        if diagnostics.iter().any(|d| d.severity == Severity::Error) {
+            return Err(diagnostics);
+        }
+        rules.sort_by(|a, b| a.manifest().id.cmp(&b.manifest().id));
+        Ok(Self {
+            hash: sources.hash(),
+            index: Index::new(&rules),
+            shared,
+            rules,
+            warnings: diagnostics,
+        })
+    }
+
+    /// SM3 over all sources, 64 hex digits.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// All rules, in the order of ids, drafts and retired ones among them.
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.rules
+    }
+
+    /// The rule with this id.
+    pub fn rule(&self, id: &str) -> Option<&Arc<Rule>> {
+        let at = self
+            .rules
+            .binary_search_by(|rule| rule.manifest().id.as_ref().cmp(id))
+            .ok()?;
+        self.rules.get(at)
+    }
+
+    /// What somebody should look at, though it did not stop the load.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Numbers of the score.
+    pub fn scoring(&self) -> &Scoring {
+        &self.shared.scoring
+    }
+
+    /// Working days.
+    pub fn calendar(&self) -> &Calendar {
+        &self.shared.calendar
+    }
+
+    /// Laws.
+    pub fn laws(&self) -> &Laws {
+        &self.shared.laws
+    }
+
+    /// Measures of joint sanction.
+    pub fn measures(&self) -> &Measures {
+        &self.shared.measures
+    }
+
+    /// The rules in service (or shadow) that are judged on a fact of this stream, for this kind of subject.
+    pub fn anchored(&self, kind: SubjectKind, stream: Stream) -> &[usize] {
+        self.index
+            .anchored
+            .get(slot(kind, stream))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// The rules in service (or shadow) on this kind of subject that are judged on this stream or read it.
+    pub fn readers(&self, kind: SubjectKind, stream: Stream) -> &[usize] {
+        self.index
+            .readers
+            .get(slot(kind, stream))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// The groups of such a collective that a fact of this stream is counted in.
+    pub fn feeds(&self, kind: SubjectKind, stream: Stream) -> &[Feed] {
+        self.index
+            .feeds
+            .get(slot(kind, stream))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// The longest history of the rules that are judged on this stream or read it, ms.
+    pub fn history_ms(&self, stream: Stream) -> i64 {
+        self.index
+            .history_ms
+            .get(stream_at(stream))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Whether any rule is judged on findings or reads them.
+    pub fn listens_to_findings(&self) -> bool {
+        self.index.listens_to_findings
+    }
+}
+
+fn stream_at(stream: Stream) -> usize {
+    Stream::ALL.iter().position(|s| *s == stream).unwrap_or(0)
+}
+
+fn slot(kind: SubjectKind, stream: Stream) -> usize {
+    let kind = SubjectKind::ALL
+        .iter()
+        .position(|k| *k == kind)
+        .unwrap_or(0);
+    kind * Stream::ALL.len() + stream_at(stream)
+}
+
+impl Index {
+    fn new(rules: &[Arc<Rule>]) -> Self {
+        let slots = SubjectKind::ALL.len() * Stream::ALL.len();
+        let mut index = Self {
+            anchored: vec![Vec::new(); slots],
+            readers: vec![Vec::new(); slots],
+            feeds: vec![Vec::new(); slots],
+            history_ms: vec![0; Stream::ALL.len()],
+            listens_to_findings: false,
+        };
+        for (at, rule) in rules.iter().enumerate() {
+            if rule.manifest().status.is_judged() {
+                index.add(at, rule);
+            }
+        }
+        for feeds in &mut index.feeds {
+            feeds.sort_unstable();
+            feeds.dedup();
+        }
+        index
+    }
+
+    fn add(&mut self, at: usize, rule: &Rule) {
+        let manifest = rule.manifest();
+        let others = manifest.reads.iter().filter(|s| !manifest.on.contains(s));
+        for stream in manifest.on.iter().chain(others) {
+            if let Some(history) = self.history_ms.get_mut(stream_at(*stream)) {
+                *history = manifest.history_ms.max(*history);
+            }
+            self.listens_to_findings |= *stream == Stream::Finding;
+            for kind in &manifest.subjects {
+                let slot = slot(*kind, *stream);
+                if let Some(readers) = self.readers.get_mut(slot) {
+                    readers.push(at);
+                }
+                if manifest.on.contains(stream)
+                    && let Some(anchored) = self.anchored.get_mut(slot)
+                {
+                    anchored.push(at);
+                }
+                if let Some(feeds) = self.feeds.get_mut(slot) {
+                    feeds.extend(rule.feeds(*stream).cloned());
+                }
+            }
+        }
+    }
+}
+
+fn load_shared(sources: &RuleSources, out: &mut Vec<Diagnostic>) -> Option<Arc<Shared>> {
+    fn read<T>(
+        file: &str,
+        text: &str,
+        result: Result<T, String>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(message) => {
+                let message = format!("{file} 无法使用:{message}");
+                Report::new(file, text, out).error("bad-file", Position::NONE, message, "");
+                None
+            }
+        }
+    }
+    let calendar = Calendar::parse(&sources.calendar).map_err(|error| error.to_string());
+    let calendar = read("calendar.toml", &sources.calendar, calendar, out);
+    let scoring = Scoring::parse(&sources.scoring).map_err(|error| error.to_string());
+    let scoring = read("scoring.toml", &sources.scoring, scoring, out);
+    let laws = read("laws.toml", &sources.laws, Laws::parse(&sources.laws), out);
+    let measures = Measures::parse(&sources.measures);
+    let measures = read("measures.toml", &sources.measures, measures, out);
+    let mut engine = sandbox::engine();
+    api::register(&mut engine);
+    Some(Arc::new(Shared {
+        engine,
+        calendar: calendar?,
+        scoring: scoring?,
+        laws: laws?,
+        measures: measures?,
+    }))
+}
+
+fn load_rule(
+    path: &str,
+    text: &str,
+    shared: &Arc<Shared>,
+    report: &mut Report<'_>,
+) -> Option<Rule> {
+    if sandbox::SOURCE_BYTES_MAX < text.len() {
+        let message = format!("规则文件超过 {} KiB", sandbox::SOURCE_BYTES_MAX / 1024);
+        report.error("too-long", Position::NONE, message, "");
+        return None;
+    }
+    let ast = match shared.engine.compile(text) {
+        Ok(ast) => ast,
+        Err(error) => {
+            let (code, message, help) = parse_error(&error);
+            report.error(code, error.position(), message, help);
+            return None;
+        }
+    };
+    let literal = Literal::find(&ast, report)?;
+    let params = literal.params(report);
+    let mut manifest = literal.manifest(path, text, &shared.scoring, report);
+    check_basis(&manifest, &literal, &shared.laws, report);
+    if !ast.iter_fn_def().any(|f| f.name.starts_with("test_")) {
+        let help = "至少写一个应预警的和一个不应预警的";
+        report.warning("no-tests", literal.at, "规则没有测试(fn test_…)", help);
+    }
+    let reads = Analysis::run(&ast, &manifest, &params, &shared.measures, report);
+    manifest.reads = reads.streams.iter().copied().collect();
+    let mut feeds = Vec::new();
+    if manifest.is_collective() {
+        let others = manifest.reads.iter().filter(|s| !manifest.on.contains(s));
+        for stream in manifest.on.iter().chain(others) {
+            let counted = reads.distinct.iter().filter(|(s, _)| s == stream);
+            let before = feeds.len();
+            feeds.extend(counted.map(|(_, f)| (*stream, Feed::new(&manifest.by, Some(*f)))));
+            if feeds.len() == before {
+                feeds.push((*stream, Feed::new(&manifest.by, None)));
+            }
+        }
+    }
+    let guard = if manifest.is_collective() {
+        None
+    } else {
+        Guard::new(&bodies(&ast), &params, &manifest)
+    };
+    Some(Rule {
+        guard,
+        core: Arc::new(Core {
+            manifest,
+            shared: Arc::clone(shared),
+            feeds,
+        }),
+        ast,
+        params: Dynamic::from_map(params),
+        source: text.into(),
+        mentions: super::compiled::mentions(text),
+    })
+}
+
+fn check_basis(manifest: &Manifest, literal: &Literal, laws: &Laws, report: &mut Report<'_>) {
+    let at = literal.place("basis");
+    for basis in &manifest.basis {
+        let titles = titles(basis);
+        if titles.is_empty() {
+            let message = format!("依据“{basis}”没有写出法规名称");
+            report.error("unknown-law", at, message, "应写作 \"《法规名称》第×条\"");
+        }
+        for title in titles {
+            let Some(law) = laws.get(title) else {
+                let names = laws.iter().map(|law| law.title.as_str());
+                let help = super::names::nearest(title, names).map_or_else(
+                    || "请在 rules/laws.toml 中登记它和施行日期".to_owned(),
+                    |name| format!("是不是想写《{name}》?"),
+                );
+                report.error(
+                    "unknown-law",
+                    at,
+                    format!("《{title}》不在 laws.toml 中"),
+                    help,
+                );
+                continue;
+            };
+            if let Some(date) = &law.repealed {
+                let message = format!("《{title}》已于 {date} 废止");
+                let help = law
+                    .successor
+                    .as_ref()
+                    .map_or(String::new(), |s| format!("现行的是《{s}》"));
+                report.warning("repealed-law", at, message, help);
+            }
+        }
+    }
+}
+
+fn refuse_twins(rules: &[Arc<Rule>], out: &mut Vec<Diagnostic>) {
+    let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+    for rule in rules {
+        let manifest = rule.manifest();
+        if let Some(other) = first.insert(&manifest.id, &manifest.file) {
+            let message = format!("规则编号 {} 已在 {other} 中使用", manifest.id);
+            Report::new(&manifest.file, rule.source(), out).error(
+                "duplicate-id",
+                Position::NONE,
+                message,
+                "规则编号在整个规则集里应唯一",
+            );
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! What a rule may ask about the subject: `who`.
+//!
+//! All answers are as of the judging time. A window of `7d` reaches from just after seven days before that time up to it;
+//! on a collective, whose counts are by day, it covers seven whole days. A window must not be longer than the rule's
+//! `history`, which is how long facts are kept for it; licences, lists and the registration are kept as long as they are
+//! the latest word, so windows on them have no such bound. Without a window, `last` and `days_since` look back over the
+//! rule's `history`.
+//!
+//! cost     a count is two binary searches; filters, sums and different values decode the facts of the window
+
+use super::ask::{self, Filter, Window, int};
+use super::context::{Answer, Context, Question, Seen};
+use super::convert::fail;
+use super::names::suggestion;
+use super::record::Record;
+use super::{group, standing};
+use crate::engine::schema::{Field, FieldType, Stream, field};
+use crate::engine::subject::facts::Facts;
+use crate::engine::subject::view::View;
+use crate::engine::time::{DAY_MS, EventTime, parse_span_ms};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, Map};
+use rust_decimal::Decimal;
+use std::sync::Arc;
+
+/// The subject, as `decide` gets it.
+#[derive(Debug, Clone)]
+pub(super) struct Who(pub Arc<Context>);
+
+/// What a method gives.
+pub(super) type Given<T> = Result<T, Box<EvalAltResult>>;
+
+/// The most records that `list` gives.
+pub(super) const LIST_LENGTH_MAX: usize = 1_000;
+
+type Text = ImmutableString;
+
+/// Registers the methods.
+pub(super) fn register(engine: &mut Engine) {
+    engine
+        .register_type_with_name::<Who>("who")
+        .register_get("name", |who: &mut Who| name(&who.0))
+        .register_get("kind", |who: &mut Who| who.0.view.key().kind.name())
+        .register_get("key", |who: &mut Who| who.0.view.key().key.to_string())
+        .register_get("now", |who: &mut Who| who.0.as_of)
+        .register_fn("count", |who: &mut Who, s: Text, w: Text| {
+            count(&who.0, &s, &w)
+        })
+        .register_fn("count", |who: &mut Who, s: Text, w: Text, f: Map| {
+            count_where(&who.0, &s, &w, &f)
+        })
+        .register_fn("sum", |who: &mut Who, s: Text, f: Text, w: Text| {
+            sum(&who.0, &s, &f, &w)
+        })
+        .register_fn("distinct", |who: &mut Who, s: Text, f: Text, w: Text| {
+            distinct(&who.0, &s, &f, &w)
+        })
+        .register_fn("list", |who: &mut Who, s: Text, w: Text| {
+            list(&who.0, &s, &w, None)
+        })
+        .register_fn("list", |who: &mut Who, s: Text, w: Text, f: Map| {
+            list(&who.0, &s, &w, Some(&f))
+        })
+        .register_fn("last", |who: &mut Who, s: Text| last(&who.0, &s, None))
+        .register_fn("last", |who: &mut Who, s: Text, f: Map| {
+            last(&who.0, &s, Some(&f))
+        })
+        .register_fn("days_since", |who: &mut Who, s: Text| {
+            days_since(&who.0, &s, None)
+        })
+        .register_fn("days_since", |who: &mut Who, s: Text, f: Map| {
+            days_since(&who.0, &s, Some(&f))
+        })
+        .register_fn("weekly_average", |who: &mut Who, s: Text, w: Text| {
+            average(&who.0, "weekly_average", &s, &w, 7)
+        })
+        .register_fn("daily_average", |who: &mut Who, s: Text, w: Text| {
+            average(&who.0, "daily_average", &s, &w, 1)
+        });
+    standing::register(engine);
+}
+
+/// The stream of this name.
+pub(super) fn stream(name: &str) -> Given<Stream> {
+    match Stream::by_name(name) {
+        Some(stream) => Ok(stream),
+        None => fail(format!(
+            "没有名为“{name}”的数据流{}",
+            suggestion(name, Stream::ALL.iter().map(|s| s.name()))
+        )),
+    }
+}
+
+/// The field of this name that the stream has.
+pub(super) fn field_of(stream: Stream, name: &str) -> Given<Field> {
+    match Field::of(stream, name) {
+        Some(field) => Ok(field),
+        None => fail(format!(
+            "{}({})没有字段“{name}”{}",
+            stream.title(),
+            stream.name(),
+            suggestion(name, Field::all_of(stream).map(Field::name))
+        )),
+    }
+}
+
+/// The length of a window, within the rule's history.
+pub(super) fn span_ms(context: &Context, stream: Stream, span: &str) -> Given<i64> {
+    let Some(ms) = parse_span_ms(span) else {
+        return fail(format!("“{span}”不是时间窗,应写作 7d、24h、2w、30m"));
+    };
+    let history = context.rule.manifest.history_ms;
+    if history < ms && !stream.is_standing() {
+        return fail(format!(
+            "时间窗 {span} 比规则的 history({} 天)长;请加大 history",
+            history / DAY_MS
+        ));
+    }
+    Ok(ms)
+}
+
+/// The facts of an individual; a collective has none.
+pub(super) fn facts<'a>(context: &'a Context, method: &str) -> Given<&'a Arc<Facts>> {
+    match &context.view {
+        View::Individual { facts, .. } => Ok(facts),
+        View::Collective { .. } => fail(format!(
+            "群体主体(区域、行业、部门)只有按日计数,不能用 {method};可用 count、distinct、weekly_average、daily_average"
+        )),
+    }
+}
+
+/// The window of the last `ms` before the judging time.
+pub(super) fn window<'a>(
+    context: &'a Context,
+    facts: &'a Facts,
+    stream: Stream,
+    ms: i64,
+) -> Window<'a> {
+    Window::new(facts, stream, ms, context.as_of)
+}
+
+fn count(context: &Context, name: &Text, span: &Text) -> Given<INT> {
+    let stream = stream(name)?;
+    let ms = span_ms(context, stream, span)?;
+    let question = Question::Window("count", stream, span.clone());
+    if let View::Collective { .. } = &context.view {
+        return group::count(context, stream, ms, question);
+    }
+    let window = window(context, facts(context, "count")?, stream, ms);
+    let count = int(window.len());
+    context.note(
+        question,
+        Answer::Value(Dynamic::from(count)),
+        Seen::After(stream, window.after()),
+    );
+    Ok(count)
+}
+
+fn count_where(context: &Context, name: &str, span: &Text, filter: &Map) -> Given<INT> {
+    let stream = stream(name)?;
+    let ms = span_ms(context, stream, span)?;
+    if let View::Collective { .. } = &context.view {
+        return fail("群体主体(区域、行业、部门)的 count 不能带筛选条件;请用规则的 by 分组");
+    }
+    let filter = Filter::read(stream, filter)?;
+    let window = window(context, facts(context, "count")?, stream, ms);
+    let keys: Vec<_> = window
+        .fitting(Some(&filter))
+        .map(|(fact, _)| (fact.time, fact.key))
+        .collect();
+    let count = int(keys.len());
+    context.note(
+        Question::Detail("count", stream, filter.text(), span.clone()),
+        Answer::Value(Dynamic::from(count)),
+        Seen::Keys(keys),
+    );
+    Ok(count)
+}
+
+fn sum(context: &Context, name: &str, field_name: &Text, span: &Text) -> Given<Decimal> {
+    let stream = stream(name)?;
+    let field = field_of(stream, field_name)?;
+    let ms = span_ms(context, stream, span)?;
+    if !matches!(field.spec().field_type, FieldType::Int | FieldType::Decimal) {
+        return fail(format!("字段 {field_name} 不是数,不能求和"));
+    }
+    let window = window(context, facts(context, "sum")?, stream, ms);
+    let mut keys = Vec::new();
+    let Some(total) = window.sum(field, |fact| keys.push((fact.time, fact.key))) else {
+        return fail(format!("字段 {field_name} 求和超出小数的范围"));
+    };
+    context.note(
+        Question::Detail("sum", stream, field_name.as_str().into(), span.clone()),
+        Answer::Value(Dynamic::from(total)),
+        Seen::Keys(keys),
+    );
+    Ok(total)
+}
+
+fn distinct(context: &Context, name: &str, field_name: &Text, span: &Text) -> Given<INT> {
+    let stream = stream(name)?;
+    let field = field_of(stream, field_name)?;
+    let ms = span_ms(context, stream, span)?;
+    let question = Question::Detail("distinct", stream, field_name.as_str().into(), span.clone());
+    if let View::Collective { .. } = &context.view {
+        return group::distinct(context, stream, field, ms, question);
+    }
+    let window = window(context, facts(context, "distinct")?, stream, ms);
+    let mut keys = Vec::new();
+    let count = window.distinct(field, |fact| keys.push((fact.time, fact.key)));
+    context.note(
+        question,
+        Answer::Value(Dynamic::from(count)),
+        Seen::Keys(keys),
+    );
+    Ok(count)
+}
+
+fn list(context: &Context, name: &str, span: &Text, filter: Option<&Map>) -> Given<Array> {
+    let stream = stream(name)?;
+    let ms = span_ms(context, stream, span)?;
+    let held = facts(context, "list")?;
+    let filter = filter.map(|map| Filter::read(stream, map)).transpose()?;
+    let mut array = Array::new();
+    let mut keys = Vec::new();
+    for (at, fact) in window(context, held, stream, ms).places() {
+        if let Some(filter) = &filter
+            && !fact.peek().is_some_and(|peek| filter.fits(&peek))
+        {
+            continue;
+        }
+        if LIST_LENGTH_MAX <= array.len() {
+            return fail(format!(
+                "时间窗 {span} 内的记录超过 list 的上限 {LIST_LENGTH_MAX} 条;请缩短时间窗、加筛选条件,或用 count、sum、distinct"
+            ));
+        }
+        keys.push((fact.time, fact.key));
+        array.push(Dynamic::from(Record::fact(stream, held, at)));
+    }
+    let question = match filter {
+        None => Question::Window("list", stream, span.clone()),
+        Some(filter) => Question::Detail("list", stream, filter.text(), span.clone()),
+    };
+    context.note(question, Answer::Facts(array.len()), Seen::Keys(keys));
+    Ok(array)
+}
+
+/// The newest fact that fits, within the rule's history unless the stream is a standing one.
+fn newest(
+    context: &Context,
+    stream: Stream,
+    filter: Option<&Filter>,
+    method: &str,
+) -> Given<Option<(Record, EventTime)>> {
+    let held = facts(context, method)?;
+    let window = if stream.is_standing() {
+        Window::whole(held, stream, context.as_of)
+    } else {
+        window(context, held, stream, context.rule.manifest.history_ms)
+    };
+    let found = window.newest(filter);
+    Ok(found.map(|(at, fact)| (Record::fact(stream, held, at), fact.time)))
+}
+
+fn asked(method: &'static str, stream: Stream, filter: Option<&Filter>) -> Question {
+    match filter {
+        None => Question::Stream(method, stream),
+        Some(filter) => Question::Detail(method, stream, filter.text(), Text::new()),
+    }
+}
+
+fn last(context: &Context, name: &str, filter: Option<&Map>) -> Given<Dynamic> {
+    let stream = stream(name)?;
+    let filter = filter.map(|map| Filter::read(stream, map)).transpose()?;
+    let found = newest(context, stream, filter.as_ref(), "last")?;
+    let question = asked("last", stream, filter.as_ref());
+    Ok(match found {
+        None => {
+            context.note(question, Answer::None, Seen::Nothing);
+            Dynamic::UNIT
+        }
+        Some((record, time)) => {
+            let keys = record.key().map(|key| (time, key)).into_iter().collect();
+            context.note(question, Answer::At(time), Seen::Keys(keys));
+            Dynamic::from(record)
+        }
+    })
+}
+
+fn days_since(context: &Context, name: &str, filter: Option<&Map>) -> Given<Dynamic> {
+    let stream = stream(name)?;
+    let filter = filter.map(|map| Filter::read(stream, map)).transpose()?;
+    let found = newest(context, stream, filter.as_ref(), "days_since")?;
+    let question = asked("days_since", stream, filter.as_ref());
+    Ok(match found {
+        None => {
+            context.note(question, Answer::None, Seen::Nothing);
+            Dynamic::UNIT
+        }
+        Some((record, time)) => {
+            let days = Dynamic::from(INT::from(context.as_of.day()) - INT::from(time.day()));
+            let keys = record.key().map(|key| (time, key)).into_iter().collect();
+            context.note(question, Answer::Value(days.clone()), Seen::Keys(keys));
+            days
+        }
+    })
+}
+
+/// Facts per so many days, over a window. It is a yardstick: its facts are no evidence.
+fn average(
+    context: &Context,
+    method: &'static str,
+    name: &str,
+    span: &Text,
+    days: i64,
+) -> Given<Decimal> {
+    let stream = stream(name)?;
+    let ms = span_ms(context, stream, span)?;
+    let count = match &context.view {
+        View::Individual { facts, .. } => int(window(context, facts, stream, ms).len()),
+        View::Collective { .. } => group::count_silently(context, stream, ms)?,
+    };
+    let average = ask::average(count, ms, days);
+    context.note(
+        Question::Window(method, stream, span.clone()),
+        Answer::Value(Dynamic::from(average)),
+        Seen::Nothing,
+    );
+    Ok(average)
+}
+
+/// The subject's name: of the anchor, else of its newest fact that has one, else its key.
+fn name(context: &Context) -> String {
+    if let Some(name) = context
+        .event
+        .as_ref()
+        .and_then(|e| e.fields.text(field::name))
+    {
+        return name.to_owned();
+    }
+    if let View::Individual { facts, .. } = &context.view {
+        let newest = facts
+            .streams()
+            .filter_map(|(stream, _)| {
+                let window = Window::whole(facts, stream, context.as_of);
+                let mut named = window
+                    .peeks()
+                    .rev()
+                    .filter_map(|(fact, peek)| Some((fact.time, peek.text(field::name)?)));
+                named.next()
+            })
+            .max();
+        if let Some((_, name)) = newest {
+            return name.to_owned();
+        }
+    }
+    context.view.key().key.to_string()
+}
