@@ -1,8 +1,35 @@
 //! The pure core. Modules stand in the order in which a record travels.
+//!
+//! Nothing here can fail for reasons outside its arguments: no clock, task, disk, network, log or random order.
 
-pub mod event;
-pub mod hash;
-pub mod reject;
-pub mod schema;
-pub mod subject;
+// The vocabulary.
 pub mod time;
+pub mod calendar;
+pub mod schema;
+pub mod event;
+pub mod reject;
+pub mod hash;
+// From bytes to an event.
+pub mod identity;
+pub mod region;
+pub mod industry;
+pub mod connector;
+// From an event to its place in the stream.
+pub mod input;
+pub mod record;
+pub mod province;
+pub mod adopt;
+// One shard and one subject.
+pub mod work;
+pub mod shard;
+pub mod tally;
+pub mod subject;
+// From rules to what leaves.
+pub mod rule;
+pub mod sentence;
+pub mod judge;
+pub mod episode;
+pub mod score;
+pub mod feedback;
+pub mod settle;
+pub mod warning;

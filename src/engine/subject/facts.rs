@@ -95,6 +95,11 @@ impl Fact {
         })
     }
 
+    /// Its fields, borrowed from the stored bytes.
+    pub fn peek(&self) -> Option<super::peek::Peek<'_>> {
+        super::peek::Peek::of(&self.body)
+    }
+
     /// The rank of the version that it is.
     pub fn rank(&self) -> Option<Rank> {
         postcard::from_bytes::<Body>(&self.body)
@@ -124,7 +129,7 @@ pub struct Tombstone {
 }
 
 /// All facts of one subject.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     streams: Vec<(Stream, Vec<Fact>)>,
     dead: Vec<Tombstone>,
@@ -224,6 +229,24 @@ impl Facts {
             return Some(facts.remove(0).key);
         }
         None
+    }
+
+    /// Lets go of the facts of a stream, and of withdrawals, from before a time. Gives the records that went.
+    pub fn trim(&mut self, stream: Stream, before: EventTime) -> Vec<RecordKey> {
+        let mut gone = Vec::new();
+        if let Some((_, facts)) = self.streams.iter_mut().find(|(s, _)| *s == stream) {
+            let old = facts.partition_point(|fact| fact.time < before);
+            gone.extend(facts.drain(..old).map(|fact| fact.key));
+        }
+        self.streams.retain(|(_, facts)| !facts.is_empty());
+        self.dead.retain(|t| {
+            let stays = before <= t.time;
+            if !stays {
+                gone.push(t.key);
+            }
+            stays
+        });
+        gone
     }
 
     /// Takes a fact out.

@@ -1,5 +1,7 @@
 //! What is known of one subject.
 
 pub mod facts;
+pub mod peek;
 pub mod series;
+pub mod state;
 pub mod view;

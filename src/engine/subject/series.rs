@@ -31,6 +31,18 @@ pub struct GroupKey {
     pub values: Box<[Box<str>]>,
 }
 
+impl GroupKey {
+    /// `industry=H,problem_type=食品安全`; empty for the whole of a collective.
+    pub fn describe(&self) -> String {
+        let names = self.by.split('|').next().unwrap_or_default().split(',');
+        let parts: Vec<String> = names
+            .zip(self.values.iter())
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        parts.join(",")
+    }
+}
+
 /// Facts of one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayCount {
@@ -91,7 +103,7 @@ impl Series {
                 }
             }
             Err(at) if self.distinct.len() < DISTINCT_MAX => {
-                self.distinct.insert(at, (day, value.into(), 1))
+                self.distinct.insert(at, (day, value.into(), 1));
             }
             Err(_) => self.truncated = true,
         }
@@ -177,7 +189,7 @@ impl Series {
 }
 
 /// All groups of one collective.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Groups(pub BTreeMap<GroupKey, Series>);
 
 impl Groups {

@@ -1,0 +1,106 @@
+//! What the core is given and what it gives back: inputs, dispositions, outcomes, and what it keeps beside subjects.
+
+use super::event::Event;
+use super::shard::Shard;
+use super::time::EventTime;
+use super::work::{Fault, Outputs, Sent};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One input of the fold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Input {
+    /// A fact.
+    Event(Arc<Event>),
+    /// The clock of the world, told by the shell.
+    Clock(EventTime),
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Disposition {
+    /// It changed the state.
+    Applied,
+    /// This very version was known.
+    Duplicate,
+    /// A later version was known.
+    Stale,
+    /// It happened before everything that the rules look back on.
+    TooOld,
+}
+
+/// Who runs the shards: in turn, or in parallel.
+pub trait Crew {
+    /// Does the job once with every shard.
+    fn each(
+        &self,
+        shards: &mut [Shard],
+        job: &(dyn Fn(usize, &mut Shard) -> Outputs + Sync),
+    ) -> Vec<Outputs>;
+}
+
+/// One after the other.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Alone;
+
+impl Crew for Alone {
+    fn each(
+        &self,
+        shards: &mut [Shard],
+        job: &(dyn Fn(usize, &mut Shard) -> Outputs + Sync),
+    ) -> Vec<Outputs> {
+        shards
+            .iter_mut()
+            .enumerate()
+            .map(|(at, shard)| job(at, shard))
+            .collect()
+    }
+}
+
+/// What the province keeps beside its subjects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Globals {
+    /// How many inputs there were.
+    pub seq: u64,
+    /// The logical clock; before the first input, the earliest time.
+    pub clock: Option<EventTime>,
+    /// How each rule fares, in the order of the set.
+    pub conduct: Vec<Conduct>,
+}
+
+/// How a rule fares.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conduct {
+    /// The rule's id.
+    pub rule: String,
+    /// Calls since the last day's end.
+    pub calls: u64,
+    /// Failures since the last day's end.
+    pub faults: u64,
+    /// Since when it is suspended, logical time.
+    pub suspended_since: Option<EventTime>,
+    /// How many judgements it owes since then.
+    pub debt: u64,
+}
+
+/// The failures a day from which a rule is suspended, if they are also more than one in [`FAULT_SHARE`] calls.
+pub const FAULTS_MAX: u64 = 5;
+/// See [`FAULTS_MAX`].
+pub const FAULT_SHARE: u64 = 1_000;
+
+/// What a step gives.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What became of each event, in the order of the inputs; clocks have none.
+    pub dispositions: Vec<Disposition>,
+    /// What leaves, in order.
+    pub sent: Vec<Sent>,
+    /// Rules that failed, in order.
+    pub faults: Vec<Fault>,
+    /// Calls of each rule.
+    pub calls: Vec<u64>,
+    /// Findings of each rule that appeared or changed.
+    pub firings: Vec<u64>,
+    /// Rules that were suspended in this step.
+    pub suspended: Vec<usize>,
+}

@@ -1,0 +1,127 @@
+//! What shards are given to do, and what they give back, each at its place in the stream.
+//!
+//! A place is the number of the input that caused it. Whatever leaves a shard carries its place, so that the outputs of
+//! several shards are put into one order that does not depend on how many shards there are.
+
+use super::event::{Event, Rank, RecordKey, SubjectKey};
+use super::sentence::RuleFault;
+use super::time::EventTime;
+use super::warning::Message;
+use std::sync::Arc;
+
+/// One thing to do, at its place in the stream.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The place in the stream: the number of the input that caused it.
+    pub seq: u64,
+    /// The logical clock at that place.
+    pub clock: EventTime,
+    /// What to do.
+    pub what: What,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// A fact for an individual to keep.
+    Put {
+        /// The individual.
+        subject: Arc<SubjectKey>,
+        /// The event.
+        event: Arc<Event>,
+        /// Its record.
+        key: RecordKey,
+        /// Its version.
+        rank: Rank,
+        /// Whether an older version may be there.
+        replaces: bool,
+        /// Whether this individual speaks for the fact towards collectives.
+        is_home: bool,
+    },
+    /// A fact for an individual to give up.
+    Withdraw {
+        /// The individual.
+        subject: Arc<SubjectKey>,
+        /// The event that withdraws it, or that moves it elsewhere.
+        event: Arc<Event>,
+        /// Its record.
+        key: RecordKey,
+        /// The version.
+        rank: Rank,
+        /// Whether this individual speaks for the fact towards collectives.
+        is_home: bool,
+        /// Whether the withdrawal is to be remembered here: no when the fact moved.
+        remember: bool,
+    },
+    /// A count for a collective.
+    Tally(Tally),
+    /// The logical clock passed an hour.
+    Tick,
+}
+
+/// A fact or finding that a collective adds to its counts, or takes back.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    /// The collective.
+    pub subject: Arc<SubjectKey>,
+    /// Whether it is added.
+    pub add: bool,
+    /// The fact.
+    pub event: Arc<Event>,
+}
+
+/// A message at its place among all that leave.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// The place in the stream.
+    pub seq: u64,
+    /// Whether a collective says it; those come after individuals.
+    pub is_collective: bool,
+    /// Who says it.
+    pub subject: Arc<SubjectKey>,
+    /// The message.
+    pub message: Message,
+}
+
+/// A tally at its place.
+#[derive(Debug, Clone)]
+pub struct SentTally {
+    /// The place in the stream.
+    pub seq: u64,
+    /// The clock there.
+    pub clock: EventTime,
+    /// The individual that caused it.
+    pub from: Arc<SubjectKey>,
+    /// The tally.
+    pub tally: Tally,
+}
+
+/// A rule that failed, at its place.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// The place in the stream.
+    pub seq: u64,
+    /// On whom.
+    pub subject: Arc<SubjectKey>,
+    /// What failed.
+    pub fault: RuleFault,
+}
+
+/// What a pass gives.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// Messages, in the shard's own order.
+    pub sent: Vec<Sent>,
+    /// Tallies for collectives, in the shard's own order.
+    pub tallies: Vec<SentTally>,
+    /// Rules that failed.
+    pub faults: Vec<Fault>,
+    /// How often each rule was called, by place in the set.
+    pub calls: Vec<u64>,
+    /// How often each suspended rule would have been called.
+    pub debts: Vec<u64>,
+    /// How often each rule's finding on an anchor appeared or changed.
+    pub firings: Vec<u64>,
+    /// Records past every window.
+    pub forgotten: Vec<RecordKey>,
+}
