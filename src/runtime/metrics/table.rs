@@ -1,0 +1,185 @@
+//! Every metric once: its name, kind, labels, unit and what it means to the people who watch.
+//!
+//! [`super::Metrics`] registers from this table and nothing else, and `grafana/README.md` shows [`reference`]; a test
+//! holds the two together.
+//!
+//! units    base units as Prometheus wants them: seconds, bytes; totals end in `_total`, times of day in
+//!          `_timestamp_seconds` (Unix seconds)
+//! bounds   labels have few values: connectors, rules, sinks, levels, cities, codes; never a subject, a name or a number
+
+use std::fmt::Write;
+
+/// What kind of metric it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by size.
+    Histogram,
+}
+
+impl Kind {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Counter => "计数",
+            Self::Gauge => "瞬时值",
+            Self::Histogram => "直方图",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    /// `fenghuo_…`
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts in.
+    pub unit: &'static str,
+    /// What it means.
+    pub help: &'static str,
+}
+
+const fn row(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    unit: &'static str,
+    help: &'static str,
+) -> Spec {
+    Spec {
+        name,
+        kind,
+        labels,
+        unit,
+        help,
+    }
+}
+
+use Kind::{Counter, Gauge, Histogram};
+
+/// All metrics, in the order of the way of a record.
+#[rustfmt::skip]
+pub const TABLE: &[Spec] = &[
+    row("fenghuo_connector_records_total", Counter, &["connector"], "条", "读入的记录数，含后来被拒收的"),
+    row("fenghuo_connector_refused_total", Counter, &["connector", "code"], "条", "拒收并转入死信的记录数，按原因代码"),
+    row("fenghuo_connector_events_total", Counter, &["connector", "outcome"], "条", "事件去向：applied 已生效，duplicate 重复，stale 旧版本，too_old 早于保留期"),
+    row("fenghuo_connector_lateness_seconds", Histogram, &["connector"], "秒", "事件时间落后于逻辑时钟多少"),
+    row("fenghuo_connector_watermark_timestamp_seconds", Gauge, &["connector"], "Unix 秒", "该数据源已见到的最晚事件时间"),
+    row("fenghuo_connector_silence_seconds", Gauge, &["connector"], "秒", "距最近一条记录到达已过多久（机器时钟）"),
+    row("fenghuo_connector_silence_limit_seconds", Gauge, &["connector"], "秒", "连接器声明的最长静默时间；未声明则不出现"),
+    row("fenghuo_rule_firings_total", Counter, &["rule"], "次", "规则命中次数（含信号与建议）"),
+    row("fenghuo_rule_errors_total", Counter, &["rule"], "次", "规则执行出错次数；每一次都是一次未能研判"),
+    row("fenghuo_rule_suspended", Gauge, &["rule"], "0/1", "规则是否因连续出错被暂停"),
+    row("fenghuo_rule_seconds_total", Counter, &["rule"], "秒", "规则执行累计用时"),
+    row("fenghuo_warnings_total", Counter, &["level", "city", "transition"], "次", "预警变动次数：级别、设区市代码（other 为省级或未知）、变动类型"),
+    row("fenghuo_open_warnings", Gauge, &["level"], "条", "当前有效的预警数，按级别"),
+    row("fenghuo_sanctions", Gauge, &["status"], "条", "联合惩戒建议数，按状态"),
+    row("fenghuo_commit_seconds", Histogram, &[], "秒", "一次提交落盘用时"),
+    row("fenghuo_end_to_end_seconds", Gauge, &["quantile"], "秒", "从读入记录到提交完成的用时分位数（最近 5 至 10 分钟）"),
+    row("fenghuo_journal_bytes", Gauge, &[], "字节", "上次基线以来的日志大小"),
+    row("fenghuo_state_bytes", Gauge, &[], "字节", "状态目录占用的磁盘空间"),
+    row("fenghuo_subjects", Gauge, &["kind"], "个", "有状态的主体数，按类型"),
+    row("fenghuo_outbox_entries", Gauge, &[], "条", "已提交、尚未送达的输出"),
+    row("fenghuo_outbox_oldest_seconds", Gauge, &[], "秒", "最早一条未送达输出已等待多久；没有则为 0"),
+    row("fenghuo_sink_deliveries_total", Counter, &["sink"], "条", "送达的输出数"),
+    row("fenghuo_sink_failures_total", Counter, &["sink"], "次", "送达失败次数，随后会重试"),
+    row("fenghuo_dead_letters_total", Counter, &[], "条", "写入死信的记录数"),
+    row("fenghuo_rule_set_info", Gauge, &["hash"], "1", "正在使用的规则集（SM3 前 12 位）"),
+    row("fenghuo_rule_set_failures_total", Counter, &[], "次", "规则集加载失败次数，旧规则集继续使用"),
+    row("fenghuo_calendar_until_timestamp_seconds", Gauge, &[], "Unix 秒", "工作日历公布到哪一年年末；到期前须更新"),
+    row("fenghuo_logical_clock_timestamp_seconds", Gauge, &[], "Unix 秒", "逻辑时钟"),
+    row("fenghuo_ready", Gauge, &[], "0/1", "是否就绪（与 /readyz 相同）"),
+    row("fenghuo_build_info", Gauge, &["version"], "1", "程序版本"),
+    row("fenghuo_http_requests_total", Counter, &["route", "status"], "次", "HTTP 请求数，按路由模板与状态码"),
+    row("fenghuo_http_connections", Gauge, &[], "个", "打开的 HTTP 连接数"),
+    row("fenghuo_http_connections_refused_total", Counter, &[], "次", "因连接数已满而关闭的连接"),
+];
+
+/// The level label's values are those of the warnings: 蓝 黄 橙 红. These are the values of the city label: the 13 cities of
+/// Jiangsu by GB/T 2260, then what is in none of them.
+pub const CITIES: [(&str, &str); 14] = [
+    ("320100", "南京"),
+    ("320200", "无锡"),
+    ("320300", "徐州"),
+    ("320400", "常州"),
+    ("320500", "苏州"),
+    ("320600", "南通"),
+    ("320700", "连云港"),
+    ("320800", "淮安"),
+    ("320900", "盐城"),
+    ("321000", "扬州"),
+    ("321100", "镇江"),
+    ("321200", "泰州"),
+    ("321300", "宿迁"),
+    ("other", "省级或未知"),
+];
+
+/// The table as Markdown, for `grafana/README.md`.
+pub fn reference() -> String {
+    let mut text = String::from("| 指标 | 类型 | 标签 | 单位 | 含义 |\n|---|---|---|---|---|\n");
+    for spec in TABLE {
+        let labels: Vec<String> = spec.labels.iter().map(|l| format!("`{l}`")).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {} | {} |",
+            spec.name,
+            spec.kind.title(),
+            labels.join(" "),
+            spec.unit,
+            spec.help
+        );
+    }
+    text.push_str("\n`city` 标签的取值：");
+    let cities: Vec<String> = CITIES
+        .iter()
+        .map(|(code, name)| format!("`{code}` {name}"))
+        .collect();
+    text.push_str(&cities.join("、"));
+    text.push_str("。\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_conventions() {
+        let mut names: Vec<&str> = TABLE.iter().map(|spec| spec.name).collect();
+        for spec in TABLE {
+            let name = spec.name;
+            assert!(name.starts_with("fenghuo_"), "{name}");
+            assert_eq!(
+                spec.kind == Counter,
+                name.ends_with("_total"),
+                "{name}: counters and only counters end in _total"
+            );
+            assert_eq!(
+                spec.unit == "Unix 秒",
+                name.ends_with("_timestamp_seconds"),
+                "{name}"
+            );
+            assert!(
+                spec.unit != "秒" || name.contains("_seconds"),
+                "{name}: seconds are named"
+            );
+            assert!(spec.unit != "字节" || name.ends_with("_bytes"), "{name}");
+            for label in spec.labels {
+                assert!(
+                    !["subject", "name", "key", "enterprise", "id"].contains(label),
+                    "{name}: label {label} is not bounded"
+                );
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TABLE.len(), "a name twice");
+    }
+}

@@ -1,0 +1,134 @@
+//! All rows are registered, handles count where they say, labels stay bounded.
+
+use super::table::TABLE;
+use super::*;
+
+const NOW: EventTime = EventTime(1_772_294_400_000);
+
+fn sample(text: &str, start: &str) -> String {
+    let mut found = text.lines().filter(|line| line.starts_with(start));
+    let line = found
+        .next()
+        .unwrap_or_else(|| panic!("no {start} in\n{text}"));
+    assert_eq!(found.next(), None, "{start} twice");
+    line.rsplit(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn every_row_is_registered_and_shown() {
+    let metrics = Metrics::new(NOW);
+    metrics.connector("a", Some(36), NOW);
+    metrics.rule("r");
+    metrics.sink("file");
+    metrics.rule_set("0123456789abcdef");
+    metrics.request("/healthz", 200);
+    let text = metrics.render(NOW);
+    for spec in TABLE {
+        let help = format!("# HELP {} {}", spec.name, spec.help);
+        assert!(text.contains(&help), "{help}");
+    }
+    let families = text
+        .lines()
+        .filter(|line| line.starts_with("# TYPE "))
+        .count();
+    assert_eq!(families, TABLE.len());
+}
+
+#[test]
+fn handles_count_where_they_say() {
+    let metrics = Metrics::new(NOW);
+    let connector = metrics.connector("shuanggongshi-penalty", None, NOW);
+    connector.records.inc_by(3);
+    connector.refused(RejectCode::BadTime, 2);
+    connector.events(Outcome::Stale, 1);
+    connector.watermark(NOW);
+    metrics.warning(Level::Red, Some("320506"), Transition::Raised);
+    metrics.warning(Level::Blue, Some("320000"), Transition::Muted);
+    metrics.warning(Level::Blue, None, Transition::Muted);
+    metrics.open_warnings(Level::Orange, 7);
+    metrics.subjects(SubjectKind::Enterprise, 9);
+    metrics.sanctions(SanctionStatus::Lifted, 4);
+    metrics.end_to_end(5_000_000, 1, NOW);
+    let text = metrics.render(NOW);
+    let id = "connector=\"shuanggongshi-penalty\"";
+    let c = "fenghuo_connector";
+    for (start, value) in [
+        (format!("{c}_records_total{{{id}}}"), "3"),
+        (format!("{c}_refused_total{{code=\"bad_time\",{id}}}"), "2"),
+        (format!("{c}_events_total{{{id},outcome=\"stale\"}}"), "1"),
+        (
+            format!("{c}_watermark_timestamp_seconds{{{id}}}"),
+            "1772294400",
+        ),
+        (
+            "fenghuo_warnings_total{city=\"320500\",level=\"红\",transition=\"raised\"}".into(),
+            "1",
+        ),
+        (
+            "fenghuo_warnings_total{city=\"other\",level=\"蓝\",transition=\"muted\"}".into(),
+            "2",
+        ),
+        ("fenghuo_open_warnings{level=\"橙\"}".into(), "7"),
+        ("fenghuo_subjects{kind=\"enterprise\"}".into(), "9"),
+        ("fenghuo_sanctions{status=\"lifted\"}".into(), "4"),
+    ] {
+        assert_eq!(sample(&text, &start), value, "{start}");
+    }
+    let p50: f64 = sample(&text, "fenghuo_end_to_end_seconds{quantile=\"0.5\"}")
+        .parse()
+        .unwrap();
+    assert!((4.9..5.1).contains(&p50), "{p50}");
+}
+
+#[test]
+fn each_warning_has_its_own_counter() {
+    let metrics = Metrics::new(NOW);
+    for level in Level::ALL {
+        for (city, _) in CITIES {
+            for (transition, _) in Transition::ALL {
+                metrics.warning(level, Some(city), transition);
+            }
+        }
+    }
+    assert!(metrics.warnings.iter().all(|counter| counter.get() == 1));
+    assert_eq!(metrics.warnings.len(), 4 * 14 * 5);
+}
+
+#[test]
+fn silence_and_age_grow_until_someone_speaks() {
+    let metrics = Metrics::new(NOW);
+    let connector = metrics.connector("a", Some(36), NOW);
+    metrics.outbox_oldest(Some(NOW));
+    let later = NOW.plus_ms(90_000);
+    let text = metrics.render(later);
+    assert_eq!(sample(&text, "fenghuo_connector_silence_seconds{"), "90");
+    assert_eq!(
+        sample(&text, "fenghuo_connector_silence_limit_seconds{"),
+        "129600"
+    );
+    assert_eq!(sample(&text, "fenghuo_outbox_oldest_seconds"), "90");
+    connector.heard(later);
+    connector.heard(NOW);
+    metrics.outbox_oldest(None);
+    let text = metrics.render(later);
+    assert_eq!(sample(&text, "fenghuo_connector_silence_seconds{"), "0");
+    assert_eq!(sample(&text, "fenghuo_outbox_oldest_seconds"), "0");
+}
+
+#[test]
+fn a_new_rule_set_replaces_the_old_one() {
+    let metrics = Metrics::new(NOW);
+    metrics.rule_set("aaaaaaaaaaaaaaaa");
+    metrics.rule_set("bbbbbbbbbbbbbbbb");
+    let text = metrics.render(NOW);
+    assert_eq!(sample(&text, "fenghuo_rule_set_info{"), "1");
+    assert!(text.contains("hash=\"bbbbbbbbbbbb\""), "{text}");
+}
+
+#[test]
+fn a_connector_asked_for_twice_is_the_same() {
+    let metrics = Metrics::new(NOW);
+    metrics.connector("a", None, NOW).records.inc();
+    let again = metrics.connector("a", None, NOW.plus_ms(5));
+    assert_eq!(again.records.get(), 1);
+}
