@@ -1,1 +1,31 @@
 //! The shell: everything that touches the world.
+
+pub mod clock;
+// What is configured, and what is judged with.
+pub mod config;
+pub mod bundle;
+pub mod assembly;
+// Where records come from, and the loop.
+pub mod source;
+pub mod pipeline;
+pub mod run;
+// Durable state.
+pub mod store;
+pub mod journal;
+pub mod keeper;
+pub mod recover;
+// Where outputs leave.
+pub mod sink;
+pub mod dlq;
+// Watching and the doors.
+pub mod digest;
+pub mod describe;
+pub mod metrics;
+pub mod service;
+pub mod doors;
+pub mod http;
+pub mod tokens;
+pub mod secret;
+pub mod audit;
+pub mod logging;
+pub mod signal;

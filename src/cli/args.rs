@@ -1,0 +1,285 @@
+//! The commands and their options, as `clap` reads them.
+
+use crate::runtime::config::defaults;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// 烽火: risk warnings from streams of complaints, inspections, licences and penalties.
+#[derive(Debug, Parser)]
+#[command(name = "fenghuo", version, about, propagate_version = true)]
+pub struct Args {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// How logs are written to standard error; `RUST_LOG` filters them.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what it does: a small province, generated, read, judged and summed up; needs no server and no configuration.
+    Demo(DemoArgs),
+    /// Read the sources of a configuration, judge, and deliver.
+    Run(RunArgs),
+    /// Check rules, or run the tests inside them.
+    Rule(RuleArgs),
+    /// Look into durable state, check it, carry it elsewhere.
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Look at warnings.
+    #[command(subcommand)]
+    Warning(WarningCommand),
+    /// Make a plausible province, with its dirt and its known bad actors.
+    Generate(GenerateArgs),
+    /// Look at refused records, or try them again.
+    Dlq(DlqArgs),
+    /// Check the audit log.
+    Audit(AuditArgs),
+    /// Make a token for the HTTP doors.
+    Token(TokenArgs),
+}
+
+/// `demo`
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Keep records, state and outputs in this directory; without it they go to a temporary one.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Firms.
+    #[arg(long, default_value_t = 2_000)]
+    pub subjects: u64,
+    /// Records.
+    #[arg(long, default_value_t = 20_000)]
+    pub events: u64,
+    /// The same seed gives the same province on every machine.
+    #[arg(long, default_value_t = 2026)]
+    pub seed: u64,
+}
+
+/// `run`
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The configuration; see `fixtures/config.example.toml`.
+    #[arg(long)]
+    pub config: PathBuf,
+    /// Stop when the sources are exhausted.
+    #[arg(long)]
+    pub until_end: bool,
+}
+
+/// `rule`
+#[derive(Debug, clap::Args)]
+pub struct RuleArgs {
+    /// What to do with the rules.
+    #[command(subcommand)]
+    pub command: RuleCommand,
+}
+
+/// `rule …`
+#[derive(Debug, Subcommand)]
+pub enum RuleCommand {
+    /// Say what is wrong with rules, with file, line and column.
+    Check {
+        /// A rules directory, or one rule file; without it, the shipped rules.
+        path: Option<PathBuf>,
+    },
+    /// Run the `test_…` functions inside rules.
+    Test {
+        /// A rules directory, or one rule file; without it, the shipped rules.
+        path: Option<PathBuf>,
+    },
+}
+
+/// Where state is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StateArgs {
+    /// The state directory.
+    #[arg(long, default_value = defaults::STATE)]
+    pub state: PathBuf,
+}
+
+/// `state …`
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// What is known of a subject: `enterprise:9132…`, `region:320100`, `department:…`.
+    Show {
+        /// The subject.
+        subject: String,
+        /// Where state is.
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Read everything, check every checksum, the sum over all entries, and that it can be recovered.
+    Verify {
+        /// Where state is.
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Write all of it to a file.
+    Export {
+        /// Where state is.
+        #[command(flatten)]
+        state: StateArgs,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Read it from a file into a new state directory.
+    Import {
+        /// Where state is.
+        #[command(flatten)]
+        state: StateArgs,
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// `warning …`
+#[derive(Debug, Subcommand)]
+pub enum WarningCommand {
+    /// The warnings as they stand, gravest first.
+    List(WarningListArgs),
+    /// One warning with its evidence, what the rule saw, its basis.
+    Show {
+        /// Its id, or the beginning of it.
+        id: String,
+        /// Where state is.
+        #[command(flatten)]
+        state: StateArgs,
+    },
+}
+
+/// `warning list`
+#[derive(Debug, clap::Args)]
+pub struct WarningListArgs {
+    /// Where state is.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// Only this level: 红, 橙, 黄, 蓝 or P0 to P3.
+    #[arg(long)]
+    pub level: Option<String>,
+    /// Only this city or district, by the beginning of its code: 3201.
+    #[arg(long)]
+    pub region: Option<String>,
+    /// Only this rule.
+    #[arg(long)]
+    pub rule: Option<String>,
+    /// Those that are over as well.
+    #[arg(long)]
+    pub all: bool,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+}
+
+/// `generate`
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// Firms.
+    #[arg(long)]
+    pub subjects: u64,
+    /// Records in all feeds together.
+    #[arg(long)]
+    pub events: u64,
+    /// The same seed gives the same bytes on every machine.
+    #[arg(long, default_value_t = 2026)]
+    pub seed: u64,
+    /// Where to write; made if it is not there.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// `dlq`
+#[derive(Debug, clap::Args)]
+pub struct DlqArgs {
+    /// What to do with refused records.
+    #[command(subcommand)]
+    pub command: DlqCommand,
+}
+
+/// `dlq …`
+#[derive(Debug, Subcommand)]
+pub enum DlqCommand {
+    /// List refused records with their reasons.
+    List {
+        /// The file of dead letters.
+        #[arg(long, default_value = "out/dead-letters.jsonl")]
+        file: PathBuf,
+        /// Only this connector.
+        #[arg(long)]
+        connector: Option<String>,
+        /// Only this reason code.
+        #[arg(long)]
+        code: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Write the records' bytes to files, one a connector, so that a mended connector can read them again.
+    Replay {
+        /// The file of dead letters.
+        #[arg(long, default_value = "out/dead-letters.jsonl")]
+        file: PathBuf,
+        /// Where to write `<connector>.<n>.jsonl` or `.csv`; a directory source of the same connector picks them up.
+        #[arg(long)]
+        out: PathBuf,
+        /// Connectors to decode with; without it, the shipped ones.
+        #[arg(long)]
+        connectors: Option<PathBuf>,
+        /// Only this connector.
+        #[arg(long)]
+        connector: Option<String>,
+        /// Only say which records would be accepted now.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// `audit`
+#[derive(Debug, clap::Args)]
+pub struct AuditArgs {
+    /// What to do with the audit log.
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+/// `audit …`
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Check the chain of hashes; names the first entry that was changed.
+    Verify {
+        /// The log.
+        #[arg(long, default_value = defaults::AUDIT)]
+        file: PathBuf,
+    },
+}
+
+/// `token`
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    /// What to do with tokens.
+    #[command(subcommand)]
+    pub command: super::token::TokenCommand,
+}

@@ -1,0 +1,65 @@
+//! `fenghuo run`: the configured sources, judged and delivered.
+
+use super::args::{Format, RunArgs};
+use super::progress::Progress;
+use super::{CliError, Ending, say, say_json, summary};
+use crate::runtime::assembly::{Parts, job, personal_key};
+use crate::runtime::clock::{Clock, Stopwatch};
+use crate::runtime::config::Config;
+use crate::runtime::digest::{Digest, Watchers};
+use crate::runtime::doors::Doors;
+use crate::runtime::run::{self, Report};
+use crate::runtime::signal;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// `run`
+pub(super) fn run(args: &RunArgs, format: Format) -> Result<Ending, CliError> {
+    let config = Config::load(&args.config)?;
+    let parts = Parts::of(&config)?;
+    let base = args
+        .config
+        .parent()
+        .unwrap_or_else(|| Path::new(""))
+        .to_owned();
+    let digest = Digest::default();
+    let watch = Stopwatch::start();
+    run_config(&config, parts, &base, args.until_end, &digest)?;
+    if args.until_end {
+        report(&digest, watch.elapsed_seconds(), format);
+    }
+    Ok(Ending::Fine)
+}
+
+/// Prints the summary of a run.
+pub(super) fn report(digest: &Digest, elapsed_seconds: f64, format: Format) {
+    let inner = digest.take();
+    match format {
+        Format::Table => say(&summary::text(&inner, elapsed_seconds)),
+        Format::Json => say_json(&summary::json(&inner, elapsed_seconds)),
+    }
+}
+
+/// Runs a configuration with these parts until its end, or until the process is told to stop.
+pub(super) fn run_config(
+    config: &Config,
+    parts: Parts,
+    base: &Path,
+    until_end: bool,
+    digest: &Digest,
+) -> Result<Report, CliError> {
+    let clock = Clock::System;
+    let key = personal_key(config, &parts)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    signal::stop_on_signal(Arc::clone(&stop));
+    let mut job = job(config, parts, &key, (base, until_end, &clock))?;
+    let doors = Doors::open(config, &mut job, &clock, until_end)?;
+    let progress = Progress::new("records", None);
+    let mut watchers: Vec<&dyn run::Watch> = vec![digest, &progress];
+    watchers.push(&doors);
+    let report = run::run(job, &stop, &Watchers(watchers));
+    progress.finish();
+    doors.close()?;
+    Ok(report?)
+}

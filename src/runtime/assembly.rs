@@ -1,0 +1,241 @@
+//! From a configuration to a job: store, lanes, sinks, key.
+//!
+//! errors   [`AssemblyError`] names the setting and says what to do; nothing has been touched by then but the store's lock
+
+use super::bundle::{self, BundleError};
+use super::clock::Clock;
+use super::config::{ClockKind, Config, FileOrder, SourceConfig, SourceKind};
+use super::journal::Head;
+use super::run::Job;
+use super::sink::{FileSink, OutputKind, Sink, StdoutSink, WebhookConfig, WebhookSink};
+use super::source::{FileLane, FileLaneSpec, Lane};
+use super::store::{DiskStore, StoreError};
+use crate::engine::connector::Connector;
+use crate::engine::rule::{RuleSet, RuleSources};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Rules and connectors to run with.
+#[derive(Debug)]
+pub struct Parts {
+    /// The rules, loaded, and their sources.
+    pub rules: (Arc<RuleSet>, RuleSources),
+    /// The connectors, in the order of their ids.
+    pub connectors: Vec<Arc<Connector>>,
+}
+
+impl Parts {
+    /// Those of the directories that the configuration names.
+    pub fn of(config: &Config) -> Result<Self, AssemblyError> {
+        let sources = bundle::rules_in(&config.rules_dir)?;
+        let set = bundle::load_rules(&config.rules_dir, &sources)?;
+        let connectors = bundle::connectors_in(&config.connectors_dir)?;
+        Ok(Self {
+            rules: (Arc::new(set), sources),
+            connectors,
+        })
+    }
+
+    /// Those that are built in.
+    pub fn shipped() -> Result<Self, AssemblyError> {
+        let sources = bundle::shipped_rules();
+        let set = bundle::load_rules(Path::new("rules"), &sources)?;
+        Ok(Self {
+            rules: (Arc::new(set), sources),
+            connectors: bundle::shipped_connectors()?,
+        })
+    }
+}
+
+/// Why a configuration cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum AssemblyError {
+    /// Rules or connectors.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The state.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A source names a connector that is not there.
+    #[error("a source names the connector \"{name}\", which is not in {dir}; there are: {known}", dir = dir.display())]
+    NoConnector {
+        /// As written.
+        name: String,
+        /// Where connectors were looked for.
+        dir: PathBuf,
+        /// Those there are.
+        known: String,
+    },
+    /// The key for personal data cannot be read.
+    #[error("engine.personal_key_file \"{}\" cannot be read; it holds at least 16 random bytes, readable by this user only", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// No key, but personal data.
+    #[error(
+        "engine.personal_key_file is not set, but a connector hashes personal data; make one: head -c 32 /dev/urandom > personal.key && chmod 600 personal.key"
+    )]
+    NoKey,
+    /// The webhook's token cannot be read.
+    #[error("sinks.webhook.token_file \"{}\" cannot be read", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A sink cannot be opened.
+    #[error("cannot open a sink")]
+    Sink(#[from] super::sink::SinkError),
+}
+
+/// The key for personal data, empty when none is set.
+pub fn personal_key_bytes(config: &Config) -> Result<Arc<[u8]>, AssemblyError> {
+    let Some(path) = &config.engine.personal_key_file else {
+        return Ok(Arc::from([]));
+    };
+    let fault = |cause| AssemblyError::Key {
+        path: path.clone(),
+        cause,
+    };
+    let bytes = std::fs::read(path).map_err(fault)?;
+    if bytes.len() < 16 {
+        return Err(fault(std::io::Error::other(format!(
+            "{} bytes are too few",
+            bytes.len()
+        ))));
+    }
+    Ok(Arc::from(bytes))
+}
+
+/// Reads the key for personal data, which must be set if a connector needs it.
+pub fn personal_key(config: &Config, parts: &Parts) -> Result<Arc<[u8]>, AssemblyError> {
+    if config.engine.personal_key_file.is_none()
+        && parts.connectors.iter().any(|c| c.hashes_personal_data())
+    {
+        return Err(AssemblyError::NoKey);
+    }
+    personal_key_bytes(config)
+}
+
+/// Sinks as configured. Dead letters go where warnings go.
+pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, AssemblyError> {
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    if let Some(dir) = &config.sinks.file {
+        sinks.push(Box::new(FileSink::open(dir, &OutputKind::ALL)?));
+    }
+    if config.sinks.stdout {
+        sinks.push(Box::new(StdoutSink::new(&[
+            OutputKind::Warning,
+            OutputKind::Sanction,
+        ])));
+    }
+    if let Some(hook) = &config.sinks.webhook {
+        let token = match &hook.token_file {
+            None => None,
+            Some(path) => Some(
+                std::fs::read_to_string(path)
+                    .map_err(|cause| AssemblyError::Token {
+                        path: path.clone(),
+                        cause,
+                    })?
+                    .trim()
+                    .to_owned(),
+            ),
+        };
+        let config = WebhookConfig {
+            token,
+            timeout_ms: hook.timeout_ms,
+            ..WebhookConfig::new(&hook.url)
+        };
+        sinks.push(Box::new(WebhookSink::new(config)?));
+    }
+    Ok(sinks)
+}
+
+/// A job that runs the configuration with these parts.
+pub fn job(
+    config: &Config,
+    parts: Parts,
+    key: &Arc<[u8]>,
+    (base, until_end, clock): (&Path, bool, &Clock),
+) -> Result<Job, AssemblyError> {
+    let store = DiskStore::open(&config.engine.state)?;
+    let mut specs = Vec::new();
+    for source in &config.sources {
+        let found = parts
+            .connectors
+            .iter()
+            .position(|c| c.id() == source.connector);
+        let connector = found.and_then(|at| parts.connectors.get(at).map(|c| (at, Arc::clone(c))));
+        let Some(connector) = connector else {
+            let known: Vec<&str> = parts.connectors.iter().map(|c| c.id()).collect();
+            return Err(AssemblyError::NoConnector {
+                name: source.connector.clone(),
+                dir: config.connectors_dir.clone(),
+                known: known.join(", "),
+            });
+        };
+        specs.extend(spec(source, connector, key, (base, until_end, clock)));
+    }
+    Ok(Job {
+        store: Box::new(store),
+        rules: parts.rules,
+        connectors: parts.connectors,
+        lanes: Box::new(move |head| specs.into_iter().map(|spec| lane(spec, head)).collect()),
+        sinks: sinks(config)?,
+        shards: config.engine.shards,
+        clock: match config.engine.clock {
+            ClockKind::Wall => Some(clock.clone()),
+            ClockKind::Events => None,
+        },
+        batch_max: config.engine.commit_events_max,
+        journal_bytes_max: config.engine.checkpoint_journal_bytes,
+        questions: None,
+        reload: None,
+    })
+}
+
+fn spec(
+    source: &SourceConfig,
+    connector: (usize, Arc<Connector>),
+    key: &Arc<[u8]>,
+    (base, until_end, clock): (&Path, bool, &Clock),
+) -> Option<FileLaneSpec> {
+    let (path, is_directory, glob, order) = match &source.kind {
+        SourceKind::File { path, order } => (path.clone(), false, String::new(), *order),
+        SourceKind::Directory { path, glob, order } => (path.clone(), true, glob.clone(), *order),
+        SourceKind::Stdin => (PathBuf::from("-"), false, String::new(), FileOrder::Listed),
+        SourceKind::Http => return None,
+    };
+    let shown = path
+        .strip_prefix(base)
+        .unwrap_or(&path)
+        .display()
+        .to_string();
+    Some(FileLaneSpec {
+        name: format!("{}:{shown}", source.connector),
+        path,
+        is_directory,
+        glob,
+        connector,
+        personal_key: Arc::clone(key),
+        is_merged: order == FileOrder::EventTime,
+        until_end,
+        now: clock.now(),
+    })
+}
+
+fn lane(spec: FileLaneSpec, head: &Head) -> Box<dyn Lane> {
+    let known = head.sources.get(&spec.name).map(|p| p.files.clone());
+    // What a pipe gives is gone once it is read; it begins anew.
+    let positions = known
+        .filter(|_| spec.path != Path::new("-"))
+        .unwrap_or_default();
+    Box::new(FileLane::new(spec, positions))
+}

@@ -1,0 +1,72 @@
+//! What is known of a subject, as JSON: behind `GET /api/v1/subjects/…` and `fenghuo state show --format json`.
+
+use crate::engine::province::Province;
+use crate::engine::settle::{score, standing};
+use crate::engine::subject::state::{Holdings, Subject};
+use crate::engine::warning::Message;
+use serde_json::{Value, json};
+
+/// What is known of a subject, as JSON.
+pub fn describe(province: &Province, subject: &Subject) -> Value {
+    let court = province.court();
+    let score = score(&court, subject);
+    let messages: Vec<Value> = standing(&court, subject).iter().map(message_json).collect();
+    let holdings = match &subject.holdings {
+        Holdings::Facts(facts) => {
+            let list: Vec<Value> = facts
+                .streams()
+                .flat_map(|(stream, list)| list.iter().filter_map(move |fact| fact.event(stream)))
+                .map(|event| {
+                    let fields: serde_json::Map<String, Value> =
+                        event.fields.iter().map(|(f, v)| (f.name().to_owned(), json!(words(v)))).collect();
+                    json!({ "stream": event.stream.name(), "id": event.id(), "occurred_at": event.occurred_at.to_string(), "fields": fields })
+                })
+                .collect();
+            let withdrawn: Vec<Value> = facts
+                .tombstones()
+                .iter()
+                .map(|t| json!({ "id": t.id, "occurred_at": t.time.to_string(), "why": t.validity.title() }))
+                .collect();
+            json!({ "facts": list, "withdrawn": withdrawn, "is_truncated": facts.is_truncated() })
+        }
+        Holdings::Groups(groups) => {
+            let list: Vec<Value> = groups
+                .0
+                .iter()
+                .map(|(key, series)| {
+                    json!({ "stream": key.stream.name(), "group": key.describe(), "by": key.by,
+                            "count": series.count(i32::MIN, i32::MAX), "is_truncated": series.is_truncated() })
+                })
+                .collect();
+            json!({ "groups": list })
+        }
+    };
+    json!({
+        "subject": subject.key.to_string(),
+        "clock": province.clock().rfc3339(),
+        "score_hundredths": score,
+        "episodes": messages,
+        "holdings": holdings,
+        "state_bytes": subject.to_bytes().len(),
+    })
+}
+
+fn message_json(message: &Message) -> Value {
+    match message {
+        Message::Warning(warning) => json!(warning),
+        Message::Sanction(sanction) => json!(sanction),
+    }
+}
+
+/// A value as people read it.
+pub fn words(value: &crate::engine::event::Value) -> String {
+    use crate::engine::event::Value as V;
+    match value {
+        V::Bool(yes) => if *yes { "是" } else { "否" }.to_owned(),
+        V::Int(number) => number.to_string(),
+        V::Decimal(number) => number.to_string(),
+        V::Text(text) => text.to_string(),
+        V::Time(time, _) => time.to_string(),
+        V::List(list) => list.join("；"),
+    }
+}

@@ -1,0 +1,394 @@
+//! Opens the doors of a run: HTTP, metrics, audit; and lets them watch it.
+//!
+//! Without `[http]` in the configuration nothing listens; metrics are counted all the same, at no cost worth naming.
+
+use super::assembly::{AssemblyError, personal_key_bytes};
+use super::bundle;
+use super::clock::Clock;
+use super::config::{Config, SourceKind};
+use super::http::behind::Health;
+use super::http::{Doors as Behind, Limits, ServeError, Server, StartError};
+use super::journal::Head;
+use super::metrics::{
+    ConnectorMetrics, Metrics, Outcome as Became, RuleMetrics, SanctionStatus, Transition as Told,
+};
+use super::pipeline::Stepped;
+use super::run::{Durable, Job, Watch};
+use super::service::{AuditLog, QUESTIONS_MAX, Service};
+use super::source::{Lane, PushLane, PushQueue};
+use crate::engine::episode::Transition;
+use crate::engine::province::Province;
+use crate::engine::reject::RejectCode;
+use crate::engine::rule::{RuleSet, run_tests};
+use crate::engine::settle::standing;
+use crate::engine::subject::view::Level;
+use crate::engine::time::EventTime;
+use crate::engine::warning::Message;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+/// Why the doors do not open.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorsError {
+    /// The server.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] super::audit::AuditError),
+    /// A source.
+    #[error(transparent)]
+    Assembly(#[from] AssemblyError),
+}
+
+/// The doors of a run.
+#[derive(Debug)]
+pub struct Doors {
+    metrics: Arc<Metrics>,
+    service: Arc<Service>,
+    health: Arc<Health>,
+    clock: Clock,
+    counts: BTreeMap<String, Arc<ConnectorMetrics>>,
+    rules: Mutex<Vec<RuleMetrics>>,
+    /// What was stepped and is not yet durable, batch by batch.
+    pending: Mutex<VecDeque<Vec<Message>>>,
+    server: Option<(Server, oneshot::Sender<()>)>,
+}
+
+impl Doors {
+    /// Opens them; a run `until_end` takes no pushed records.
+    pub fn open(
+        config: &Config,
+        job: &mut Job,
+        clock: &Clock,
+        until_end: bool,
+    ) -> Result<Self, DoorsError> {
+        let metrics = Arc::new(Metrics::new(clock.now()));
+        let health = Arc::new(Health::default());
+        let (sender, receiver) = sync_channel(QUESTIONS_MAX);
+        job.questions = Some(receiver);
+        let queues = if until_end {
+            BTreeMap::new()
+        } else {
+            push_lanes(config, job, clock)?
+        };
+        let rules_dir = config.rules_dir.clone();
+        job.reload = Some(Box::new(move || reload(&rules_dir)));
+        let service = Arc::new(Service::new(
+            queues,
+            sender,
+            Arc::clone(&health),
+            clock.clone(),
+        ));
+        service.show_rules(&job.rules.0);
+        let counts = job
+            .connectors
+            .iter()
+            .map(|c| {
+                (
+                    c.id().to_owned(),
+                    metrics.connector(c.id(), c.silence_hours(), clock.now()),
+                )
+            })
+            .collect();
+        let rules = rule_metrics(&metrics, &job.rules.0);
+        let server = match &config.http {
+            None => None,
+            Some(http) => {
+                let audit = Arc::new(AuditLog::open(config.audit.clone(), clock.clone())?);
+                let behind = Behind {
+                    ingest: Arc::<Service>::clone(&service),
+                    read: Arc::<Service>::clone(&service),
+                    control: Arc::<Service>::clone(&service),
+                    audit,
+                    health: Arc::clone(&health),
+                    metrics: Arc::clone(&metrics),
+                    clock: clock.clone(),
+                };
+                let (close, closed) = oneshot::channel::<()>();
+                let shutdown = async move {
+                    // A dropped sender closes the doors as well.
+                    let _ = closed.await;
+                };
+                Some((
+                    Server::start(http, Limits::default(), behind, shutdown)?,
+                    close,
+                ))
+            }
+        };
+        Ok(Self {
+            metrics,
+            service,
+            health,
+            clock: clock.clone(),
+            counts,
+            rules: Mutex::new(rules),
+            pending: Mutex::default(),
+            server,
+        })
+    }
+
+    /// Closes them: no new connection, answers under way are finished.
+    pub fn close(self) -> Result<(), ServeError> {
+        self.health.set_draining();
+        match self.server {
+            None => Ok(()),
+            Some((server, close)) => {
+                // A server that is gone has closed already.
+                let _ = close.send(());
+                server.join()
+            }
+        }
+    }
+
+    fn calendar(&self, set: &RuleSet) {
+        let year = set.calendar().published_through().unwrap_or(1970);
+        if let Some((last, _)) = EventTime::parse(&format!("{year}-12-31")) {
+            self.metrics.calendar_until(last);
+        }
+    }
+
+    fn became(&self, stepped: &Stepped) {
+        let now = self.clock.now();
+        for (connector, account) in &stepped.accounts {
+            let Some(counts) = self.counts.get(connector) else {
+                continue;
+            };
+            counts.records.inc_by(account.read);
+            counts.heard(now);
+            counts.events(Became::Applied, account.applied);
+            counts.events(Became::Duplicate, account.duplicates);
+            counts.events(Became::Stale, account.stale);
+            for (code, count) in &account.refused {
+                let code = RejectCode::ALL.into_iter().find(|c| c.name() == code);
+                match code {
+                    Some(RejectCode::TooOld) => counts.events(Became::TooOld, *count),
+                    Some(code) => counts.refused(code, *count),
+                    None => {}
+                }
+                self.metrics.dead_letters.inc_by(*count);
+            }
+        }
+        for (connector, times) in &stepped.times {
+            let Some(counts) = self.counts.get(connector) else {
+                continue;
+            };
+            counts.watermark(times.newest);
+            for late_ms in &times.late_ms {
+                counts
+                    .lateness_seconds
+                    .observe(seconds(late_ms.saturating_mul(1_000)));
+            }
+        }
+    }
+
+    fn spoke(&self, province: &Province, stepped: &Stepped) {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        for (at, rule) in rules.iter().enumerate() {
+            rule.firings
+                .inc_by(stepped.outcome.firings.get(at).copied().unwrap_or(0));
+            let suspended = province
+                .globals
+                .conduct
+                .get(at)
+                .is_some_and(|c| c.suspended_since.is_some());
+            rule.suspended.set(i64::from(suspended));
+        }
+        for fault in &stepped.outcome.faults {
+            if let Some(rule) = rules.get(fault.fault.rule) {
+                rule.errors.inc();
+            }
+        }
+        for fault in stepped.outcome.faults.iter().take(1) {
+            tracing::warn!(subject = %fault.subject, message = fault.fault.message, "a rule failed");
+        }
+        for at in &stepped.outcome.suspended {
+            let id = province
+                .set()
+                .rules()
+                .get(*at)
+                .map_or("", |r| r.manifest().id.as_ref());
+            tracing::error!(
+                rule = id,
+                "rule suspended: it keeps failing; mend it and reload, what it owes is judged then"
+            );
+        }
+        self.metrics.logical_clock(province.clock());
+    }
+}
+
+/// Lanes for the sources of kind "http", in front of what the job has.
+fn push_lanes(
+    config: &Config,
+    job: &mut Job,
+    clock: &Clock,
+) -> Result<BTreeMap<String, Arc<PushQueue>>, AssemblyError> {
+    let key = personal_key_bytes(config)?;
+    let mut queues = BTreeMap::new();
+    let mut lanes: Vec<Box<dyn Lane>> = Vec::new();
+    for source in config.sources.iter().filter(|s| s.kind == SourceKind::Http) {
+        let found = job
+            .connectors
+            .iter()
+            .position(|c| c.id() == source.connector);
+        let Some(connector) =
+            found.and_then(|at| job.connectors.get(at).map(|c| (at, Arc::clone(c))))
+        else {
+            continue;
+        };
+        let queue = Arc::new(PushQueue::default());
+        queues.insert(source.connector.clone(), Arc::clone(&queue));
+        lanes.push(Box::new(PushLane::new(
+            connector,
+            Arc::clone(&key),
+            queue,
+            clock.clone(),
+        )));
+    }
+    let rest = core::mem::replace(&mut job.lanes, Box::new(|_: &Head| Vec::new()));
+    job.lanes = Box::new(move |head| {
+        lanes.extend(rest(head));
+        lanes
+    });
+    Ok(queues)
+}
+
+fn reload(
+    dir: &std::path::Path,
+) -> Result<(Arc<RuleSet>, crate::engine::rule::RuleSources), String> {
+    let sources = bundle::rules_in(dir).map_err(|error| super::run::chain(&error))?;
+    let set = bundle::load_rules(dir, &sources).map_err(|error| error.to_string())?;
+    if let Some(failed) = run_tests(&set).iter().find(|test| !test.is_passed()) {
+        return Err(format!(
+            "{} {}: the test fails; `fenghuo rule test` says why",
+            failed.file, failed.name
+        ));
+    }
+    Ok((Arc::new(set), sources))
+}
+
+fn rule_metrics(metrics: &Metrics, set: &RuleSet) -> Vec<RuleMetrics> {
+    set.rules()
+        .iter()
+        .map(|rule| metrics.rule(&rule.manifest().id))
+        .collect()
+}
+
+impl Watch for Doors {
+    fn recovered(&self, province: &Province, head: &Head, replayed: u64) {
+        let court = province.court();
+        for shard in province.shards() {
+            for subject in shard.subjects() {
+                self.service.post(standing(&court, subject));
+            }
+        }
+        self.health.set_recovered();
+        self.health.set_sources_running(true);
+        self.metrics.ready.set(1);
+        self.metrics.rule_set(province.set().hash());
+        self.calendar(province.set());
+        tracing::info!(commit = head.commit, replayed, clock = %province.clock(), "state recovered");
+    }
+
+    fn stepped(&self, province: &Province, stepped: &Stepped) {
+        self.became(stepped);
+        self.spoke(province, stepped);
+        let messages: Vec<Message> = stepped
+            .outcome
+            .sent
+            .iter()
+            .map(|s| s.message.clone())
+            .collect();
+        for message in &messages {
+            if let Message::Warning(w) = message {
+                let told = match w.transition {
+                    Transition::Raised => Told::Raised,
+                    Transition::Revised => Told::Revised,
+                    Transition::Withdrawn => Told::Withdrawn,
+                    Transition::Ended | Transition::Closed => Told::Ended,
+                };
+                let region = (!w.region.is_empty()).then_some(w.region.as_str());
+                self.metrics.warning(w.level, region, told);
+            }
+        }
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(messages);
+    }
+
+    fn durable(&self, durable: &Durable) {
+        if durable.is_rules {
+            return;
+        }
+        let messages = self
+            .pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front();
+        let any = messages.as_ref().is_some_and(|m| !m.is_empty());
+        self.service.post(messages.into_iter().flatten());
+        if any {
+            let open = self.service.open_by_level();
+            for level in Level::ALL {
+                self.metrics
+                    .open_warnings(level, open.get(&level).copied().unwrap_or(0));
+            }
+        }
+        if any {
+            let (proposed, lifted) = self.service.sanctions();
+            self.metrics.sanctions(SanctionStatus::Proposed, proposed);
+            self.metrics.sanctions(SanctionStatus::Lifted, lifted);
+        }
+        for (receipt, what) in &durable.receipts {
+            self.service.settle(*receipt, what.read, what.refused_total);
+        }
+        let records = u64::try_from(durable.records).unwrap_or(0);
+        self.metrics
+            .end_to_end(durable.latency_us, records, self.clock.now());
+        self.metrics
+            .commit_seconds
+            .observe(seconds(durable.commit_us));
+        self.metrics
+            .outbox_entries
+            .set(i64::try_from(durable.waiting).unwrap_or(i64::MAX));
+        self.metrics
+            .journal_bytes
+            .set(i64::try_from(durable.journal_bytes).unwrap_or(i64::MAX));
+        self.metrics
+            .state_bytes
+            .set(i64::try_from(durable.state_bytes).unwrap_or(i64::MAX));
+        for (kind, count) in &durable.subjects {
+            self.metrics.subjects(*kind, *count);
+        }
+    }
+
+    fn source_fault(&self, message: &str) {
+        tracing::error!(message, "a source cannot be read; the others go on");
+    }
+
+    fn rules(&self, set: &RuleSet, failure: Option<&str>) {
+        if let Some(why) = failure {
+            self.metrics.rule_set_failures.inc();
+            tracing::error!(why, "rules were not loaded; those in force stay");
+            return;
+        }
+        self.metrics.rule_set(set.hash());
+        self.calendar(set);
+        self.service.show_rules(set);
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) =
+            rule_metrics(&self.metrics, set);
+        tracing::info!(hash = set.hash(), "rules are in force");
+    }
+}
+
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "far below 2^53"
+)]
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1_000_000.0
+}

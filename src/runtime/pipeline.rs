@@ -1,0 +1,305 @@
+//! The loop: take records, step the province, hand the batch to the keeper.
+//!
+//! ```text
+//! lanes ─ take ≤ BATCH_MAX ─▶ step (shards in parallel) ─▶ channel of 1 ─▶ keeper: commit ─▶ sinks
+//! ```
+//!
+//! The loop and the keeper overlap by one batch; when the keeper is behind, the loop waits, and batches grow to their
+//! limit by themselves because more records are ready. Nothing else is queued.
+//!
+//! bounds   [`BATCH_MAX`] records a batch; one batch in the keeper, one in the channel
+//! errors   a fault of the keeper ends the loop; what was acknowledged is there after a restart
+
+use super::dlq::{DeadLetter, Place};
+use super::journal::{Account, FilePosition, pack_images};
+use super::keeper::{Commit, Images, KeepError};
+use super::recover::Together;
+use super::sink::{OutboxEntry, OutputKind};
+use super::source::{Decoded, Merge, Pull, SourceFault};
+use crate::engine::connector::Connector;
+use crate::engine::input::{Disposition, Input, Outcome};
+use crate::engine::province::Province;
+use crate::engine::reject::{Reject, RejectCode};
+use crate::engine::rule::RuleSources;
+use crate::engine::subject::state::Subject;
+use crate::engine::time::EventTime;
+use crate::engine::warning::Message;
+use crate::engine::work::Sent;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// The most records of a batch.
+pub const BATCH_MAX: usize = 16_384;
+/// Bytes of an image block before packing.
+const BLOCK_SUBJECTS: usize = 512;
+
+/// A batch that was stepped, on its way to the keeper and to those who watch.
+#[derive(Debug, Default)]
+pub struct Stepped {
+    /// For the keeper.
+    pub commit: Commit,
+    /// What the core gave.
+    pub outcome: Outcome,
+    /// How many records were taken.
+    pub records: usize,
+    /// The receipts of pushed bodies: how many of their records were read and refused.
+    pub receipts: BTreeMap<u64, Receipt>,
+    /// What came of the records, by connector.
+    pub accounts: BTreeMap<String, Account>,
+    /// When the events happened and how late they came, by connector.
+    pub times: BTreeMap<String, Times>,
+}
+
+/// When the events of a batch happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Times {
+    /// The latest.
+    pub newest: EventTime,
+    /// How long after it happened each arrived, ms.
+    pub late_ms: Vec<u64>,
+}
+
+/// What became of a pushed body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Records read.
+    pub read: u64,
+    /// Records refused, with the first reasons.
+    pub refused: Vec<String>,
+    /// How many were refused.
+    pub refused_total: u64,
+}
+
+/// Why the loop cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// A source.
+    #[error("cannot read")]
+    Source(#[from] SourceFault),
+    /// The keeper.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// The core.
+    pub province: Province,
+    merge: Merge,
+    connectors: Vec<Arc<Connector>>,
+}
+
+impl Pipeline {
+    /// A pipeline over these lanes.
+    pub fn new(province: Province, merge: Merge, connectors: Vec<Arc<Connector>>) -> Self {
+        Self {
+            province,
+            merge,
+            connectors,
+        }
+    }
+
+    /// Takes a batch and steps over it; nothing when no record is ready.
+    pub fn turn(
+        &mut self,
+        max: usize,
+        clock: Option<EventTime>,
+    ) -> Result<(Pull, Option<Stepped>), PipelineError> {
+        let mut taken: Vec<(usize, Decoded)> = Vec::with_capacity(max);
+        let pull = self.merge.take(max, &mut taken)?;
+        if taken.is_empty() && clock.is_none() {
+            return Ok((pull, None));
+        }
+        Ok((pull, Some(self.step(&taken, clock))))
+    }
+
+    fn step(&mut self, taken: &[(usize, Decoded)], clock: Option<EventTime>) -> Stepped {
+        let mut stepped = Stepped {
+            records: taken.len(),
+            ..Stepped::default()
+        };
+        let mut inputs: Vec<Input> = Vec::with_capacity(taken.len() + 1);
+        let mut prepared = Vec::with_capacity(taken.len());
+        inputs.extend(clock.map(Input::Clock));
+        for (_, record) in taken {
+            if let Ok(one) = &record.result {
+                inputs.push(Input::Event(Arc::clone(&one.event)));
+                prepared.push(one.clone());
+            }
+        }
+        let outcome = self.province.step(&inputs, &prepared, &Together);
+        self.account(taken, &outcome, &mut stepped);
+        stepped
+            .commit
+            .entries
+            .splice(0..0, outcome.sent.iter().map(entry_of));
+        stepped.commit.inputs = inputs;
+        stepped.outcome = outcome;
+        stepped.commit.accounts = stepped
+            .accounts
+            .iter()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        stepped
+    }
+
+    /// Says what became of every record; the refused go to the dead letters.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one row or step after the other; splitting would hide the order"
+    )]
+    fn account(&self, taken: &[(usize, Decoded)], outcome: &Outcome, stepped: &mut Stepped) {
+        let mut dispositions = outcome.dispositions.iter();
+        let mut positions: BTreeMap<(usize, &str), FilePosition> = BTreeMap::new();
+        for (lane, record) in taken {
+            let position = FilePosition {
+                offset: record.place.to,
+                number: record.place.number,
+                arrived_at: record.arrived_at,
+            };
+            positions.insert((*lane, record.place.file.as_ref()), position);
+            let connector = self.connectors.get(self.merge.connector(*lane));
+            let id = connector.map_or("", |c| c.id());
+            let account = match stepped.accounts.get_mut(id) {
+                Some(account) => account,
+                None => stepped.accounts.entry(id.to_owned()).or_default(),
+            };
+            account.read += 1;
+            if let Ok(prepared) = &record.result {
+                let times = match stepped.times.get_mut(id) {
+                    Some(times) => times,
+                    None => stepped.times.entry(id.to_owned()).or_default(),
+                };
+                let (at, came) = (prepared.event.occurred_at, prepared.event.arrived_at);
+                times.newest = times.newest.max(at);
+                times
+                    .late_ms
+                    .push(u64::try_from(came.0.saturating_sub(at.0)).unwrap_or(0));
+            }
+            let too_old;
+            let refused = match &record.result {
+                Err(reject) => Some(reject),
+                Ok(prepared) => match dispositions.next() {
+                    Some(Disposition::Duplicate) => {
+                        account.duplicates += 1;
+                        None
+                    }
+                    Some(Disposition::Stale) => {
+                        account.stale += 1;
+                        None
+                    }
+                    Some(Disposition::TooOld) => {
+                        too_old = Reject::new(
+                            RejectCode::TooOld,
+                            format!(
+                                "connector \"{id}\": occurred at {}, before everything that the rules look back on; load it into the archive if it is wanted",
+                                prepared.event.occurred_at
+                            ),
+                        );
+                        Some(&too_old)
+                    }
+                    Some(Disposition::Applied) | None => {
+                        account.applied += 1;
+                        None
+                    }
+                },
+            };
+            if let Some(reject) = refused {
+                *account
+                    .refused
+                    .entry(reject.code.name().to_owned())
+                    .or_default() += 1;
+                let clock = match &record.result {
+                    Ok(prepared) => prepared.event.arrived_at,
+                    Err(_) => record.arrived_at,
+                };
+                stepped
+                    .commit
+                    .entries
+                    .push(dead_entry(id, record, reject, clock));
+            }
+            if let Some(receipt) = record.receipt {
+                let receipt = stepped.receipts.entry(receipt).or_default();
+                receipt.read += 1;
+                if let Some(reject) = refused {
+                    receipt.refused_total += 1;
+                    if receipt.refused.len() < 20 {
+                        receipt.refused.push(reject.to_string());
+                    }
+                }
+            }
+        }
+        stepped.commit.positions = positions
+            .into_iter()
+            .filter(|((lane, _), _)| self.merge.is_durable(*lane))
+            .map(|((lane, file), to)| (self.merge.name(lane).to_owned(), file.to_owned(), to))
+            .collect();
+    }
+
+    /// Images of the subjects that changed since the last time, or of all.
+    pub fn images(&mut self, is_full: bool) -> Images {
+        let base = self.province.globals.clone();
+        let mut blocks = VecDeque::new();
+        let mut dirty = Vec::new();
+        for shard in self.province.shards_mut() {
+            dirty.push(shard.drain_dirty());
+        }
+        for (shard, dirty) in self.province.shards().iter().zip(dirty) {
+            let subjects: Vec<&Subject> = if is_full {
+                shard.subjects()
+            } else {
+                dirty.iter().filter_map(|key| shard.get(key)).collect()
+            };
+            let packed: Vec<Vec<u8>> = {
+                use rayon::prelude::*;
+                subjects
+                    .par_chunks(BLOCK_SUBJECTS)
+                    .map(|part| pack_images(part.iter().copied()))
+                    .collect()
+            };
+            blocks.extend(packed);
+        }
+        Images {
+            base,
+            blocks,
+            is_full,
+        }
+    }
+
+    /// A commit that puts a rule set into force, with images of everything under it.
+    pub fn adopt(&mut self, hash: &str, sources: RuleSources, outcome: &Outcome) -> Commit {
+        Commit {
+            entries: outcome.sent.iter().map(entry_of).collect(),
+            images: Some(self.images(true)),
+            rules: Some((hash.to_owned(), sources)),
+            ..Commit::default()
+        }
+    }
+}
+
+fn entry_of(sent: &Sent) -> OutboxEntry {
+    let kind = match &sent.message {
+        Message::Warning(_) => OutputKind::Warning,
+        Message::Sanction(_) => OutputKind::Sanction,
+    };
+    OutboxEntry {
+        seq: 0,
+        kind,
+        subject: sent.message.subject().to_owned(),
+        id: sent.message.id().to_owned(),
+        line: sent.message.to_line(),
+    }
+}
+
+fn dead_entry(connector: &str, record: &Decoded, reject: &Reject, clock: EventTime) -> OutboxEntry {
+    let place = Place {
+        connector: connector.to_owned(),
+        file: record.place.file.to_string(),
+        offset: record.place.from,
+        line_no: record.place.number,
+    };
+    DeadLetter::new(place, reject.clone(), Some(clock), record.bytes())
+        .with_header(record.header.as_deref())
+        .to_entry(0)
+}

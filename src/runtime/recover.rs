@@ -1,0 +1,166 @@
+//! From a store back to a living province: images, then the journal, with the rule set that was in force.
+//!
+//! cost     in proportion to the subjects and to the journal since the last images; both are bounded by configuration
+//! errors   a store that does not decode is a fault that names the key; a rule set that no longer loads as well
+
+use super::journal::{
+    Head, decode_entries, decode_inputs, read_chunks, read_head, read_rules, unpack_images,
+};
+use super::sink::OutboxEntry;
+use super::store::{Store, StoreError};
+use crate::engine::input::{Alone, Crew, Input};
+use crate::engine::province::Province;
+use crate::engine::record::Prepared;
+use crate::engine::rule::{RuleSet, RuleSources};
+use crate::engine::shard::Shard;
+use crate::engine::subject::state::Subject;
+use crate::engine::work::Outputs;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Runs the shards on all processors.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Together;
+
+impl Crew for Together {
+    fn each(
+        &self,
+        shards: &mut [Shard],
+        job: &(dyn Fn(usize, &mut Shard) -> Outputs + Sync),
+    ) -> Vec<Outputs> {
+        if shards.len() < 2 {
+            return Alone.each(shards, job);
+        }
+        shards
+            .par_iter_mut()
+            .enumerate()
+            .map(|(at, shard)| job(at, shard))
+            .collect()
+    }
+}
+
+/// Why state cannot be recovered.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The store.
+    #[error("cannot read the state")]
+    Store(#[from] StoreError),
+    /// The rule set that was in force does not load.
+    #[error("rule set {hash} of the stored state does not load with this version: {first}")]
+    Rules {
+        /// Its hash.
+        hash: String,
+        /// The first diagnostic.
+        first: String,
+    },
+    /// The sources of the rule set that was in force are not there.
+    #[error("rule set {hash} of the stored state is missing from the store; the store is damaged")]
+    NoRules {
+        /// Its hash.
+        hash: String,
+    },
+    /// Another number of shards.
+    #[error(
+        "the stored state has {stored} shards, the configuration {configured}: set engine.shards = {stored}"
+    )]
+    Shards {
+        /// As stored.
+        stored: u32,
+        /// As configured.
+        configured: u32,
+    },
+}
+
+/// A recovered province.
+#[derive(Debug)]
+pub struct Recovered {
+    /// All subjects, up to the last commit.
+    pub province: Province,
+    /// Where everything stands.
+    pub head: Head,
+    /// What stands in the outbox, by commit.
+    pub waiting: Vec<(u64, Vec<OutboxEntry>)>,
+    /// How many inputs of the journal were stepped over.
+    pub replayed: u64,
+}
+
+/// Reads the province of a store; nothing in a new store.
+pub fn recover(store: &dyn Store) -> Result<Option<Recovered>, RecoverError> {
+    let Some(head) = read_head(store)? else {
+        return Ok(None);
+    };
+    let set = Arc::new(rules_of(store, &head.rule_set)?);
+    let mut province = Province::new(set, head.shards);
+    province.restore_globals(head.base.clone());
+    for subject in read_images(store, &head)? {
+        province.restore_subject(subject);
+    }
+    let mut replayed = 0;
+    read_chunks(store, b'j', &mut |number, bytes| {
+        if head.journal_from <= number && number <= head.commit {
+            let inputs = decode_inputs(number, &bytes)?;
+            replayed += u64::try_from(inputs.len()).unwrap_or(0);
+            let prepared = prepare(&inputs);
+            province.step(&inputs, &prepared, &Together);
+        }
+        Ok(())
+    })?;
+    let mut waiting = Vec::new();
+    read_chunks(store, b'o', &mut |number, bytes| {
+        if head.outbox_from <= number {
+            waiting.push((number, decode_entries(number, &bytes)?));
+        }
+        Ok(())
+    })?;
+    Ok(Some(Recovered {
+        province,
+        head,
+        waiting,
+        replayed,
+    }))
+}
+
+/// Loads the rule set with this hash from the store.
+pub fn rules_of(store: &dyn Store, hash: &str) -> Result<RuleSet, RecoverError> {
+    let sources: RuleSources = read_rules(store, hash)?.ok_or_else(|| RecoverError::NoRules {
+        hash: hash.to_owned(),
+    })?;
+    RuleSet::load(&sources).map_err(|diagnostics| RecoverError::Rules {
+        hash: hash.to_owned(),
+        first: diagnostics
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    })
+}
+
+/// The newest image of every subject, in the order of their keys.
+fn read_images(store: &dyn Store, head: &Head) -> Result<Vec<Subject>, StoreError> {
+    let mut newest: BTreeMap<String, Subject> = BTreeMap::new();
+    read_chunks(store, b'g', &mut |number, bytes| {
+        if head.images_from <= number && number < head.images_to {
+            for subject in unpack_images(number, &bytes)? {
+                newest.insert(subject.key.to_string(), subject);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(newest.into_values().collect())
+}
+
+/// Identity and rank of the events among inputs.
+pub fn prepare(inputs: &[Input]) -> Vec<Prepared> {
+    inputs
+        .par_iter()
+        .with_min_len(256)
+        .filter_map(|input| match input {
+            Input::Event(event) => Some(Prepared {
+                event: Arc::clone(event),
+                key: event.record_key(),
+                rank: event.rank(),
+            }),
+            Input::Clock(_) => None,
+        })
+        .collect()
+}

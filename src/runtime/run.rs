@@ -1,0 +1,478 @@
+//! A run from start to end: recover, adopt the rules, loop, stop.
+//!
+//! ```text
+//! open store ─▶ recover ─▶ adopt rules ─▶ ┌ loop: take, step ┐ ─▶ finish
+//!                                          └ keeper: commit   ┘
+//! ```
+//!
+//! Two threads: the loop (with the processors' pool beneath it) and the keeper. Stopping is a flag that the loop looks at
+//! between batches; a hard stop at any moment is as safe, only the next start steps over a little more journal.
+//!
+//! errors   [`RunError`]; every one of them ends the process with exit code 3, and what was acknowledged is there
+
+use super::clock::{Clock, Stopwatch};
+use super::journal::Head;
+use super::keeper::{Commit, KeepError, Keeper};
+use super::pipeline::{Pipeline, PipelineError, Receipt, Stepped};
+use super::recover::{RecoverError, Recovered, recover};
+use super::sink::Sink;
+use super::source::{Lane, Merge, Pull};
+use super::store::Store;
+use crate::engine::connector::Connector;
+use crate::engine::event::{SubjectKey, SubjectKind};
+use crate::engine::input::Outcome;
+use crate::engine::province::Province;
+use crate::engine::rule::{RuleSet, RuleSources};
+use crate::engine::subject::state::Subject;
+use crate::engine::time::{EventTime, MINUTE_MS};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long the loop waits when nothing is ready, ms.
+const IDLE_MS: u64 = 50;
+
+/// What a run is made of.
+pub struct Job {
+    /// Where state is kept.
+    pub store: Box<dyn Store>,
+    /// The rules to run with.
+    pub rules: (Arc<RuleSet>, RuleSources),
+    /// The connectors that lanes refer to.
+    pub connectors: Vec<Arc<Connector>>,
+    /// Makes the lanes, given how far each source is read.
+    pub lanes: MakeLanes,
+    /// Where messages go.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// The number of shards of a new state.
+    pub shards: u32,
+    /// The clock, when the world's time drives the logical clock; else records do.
+    pub clock: Option<Clock>,
+    /// The most records a batch.
+    pub batch_max: usize,
+    /// Journal bytes from which images are written.
+    pub journal_bytes_max: u64,
+    /// Questions from elsewhere, answered between batches.
+    pub questions: Option<Receiver<Question>>,
+    /// Loads the rules again, checked and tested.
+    pub reload: Option<Reload>,
+}
+
+/// Makes the lanes, given how far each source is read.
+pub type MakeLanes = Box<dyn FnOnce(&Head) -> Vec<Box<dyn Lane>> + Send>;
+/// Answers a question about a subject.
+pub type AboutSubject = Box<dyn FnOnce(&Province, Option<&Subject>) + Send>;
+/// Loads rules, or says why not.
+pub type Reload = Box<dyn Fn() -> Result<(Arc<RuleSet>, RuleSources), String> + Send>;
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("shards", &self.shards)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A question to the loop.
+pub enum Question {
+    /// What is known of a subject.
+    Subject(SubjectKey, AboutSubject),
+    /// Load the rules again, whole or not at all; the answer is the new hash, or why not.
+    Reload(Box<dyn FnOnce(Result<String, String>) + Send>),
+    /// Something arrived that is not a file; the loop need not wait.
+    Wake,
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subject(key, _) => f.debug_tuple("Subject").field(key).finish(),
+            Self::Reload(_) => f.write_str("Reload"),
+            Self::Wake => f.write_str("Wake"),
+        }
+    }
+}
+
+/// A batch that is durable.
+#[derive(Debug)]
+pub struct Durable {
+    /// How many records it had.
+    pub records: usize,
+    /// From taking its first record to durable, µs.
+    pub latency_us: u64,
+    /// The commit alone, µs.
+    pub commit_us: u64,
+    /// What became of pushed bodies.
+    pub receipts: BTreeMap<u64, Receipt>,
+    /// Entries that wait for a sink.
+    pub waiting: usize,
+    /// Bytes of journal since the last images.
+    pub journal_bytes: u64,
+    /// Bytes of the store.
+    pub state_bytes: u64,
+    /// Whether it put a rule set into force and no records.
+    pub is_rules: bool,
+    /// How many subjects of each kind there are, when somebody counted.
+    pub subjects: BTreeMap<SubjectKind, i64>,
+}
+
+/// Who watches a run. Called from both threads.
+pub trait Watch: Sync {
+    /// The state is recovered.
+    fn recovered(&self, _province: &Province, _head: &Head, _replayed: u64) {}
+    /// A batch was stepped.
+    fn stepped(&self, _province: &Province, _stepped: &Stepped) {}
+    /// A batch is durable and its messages have left.
+    fn durable(&self, _durable: &Durable) {}
+    /// A source cannot be read now; the run goes on with the others.
+    fn source_fault(&self, _message: &str) {}
+    /// Another rule set is in force, or could not be loaded.
+    fn rules(&self, _set: &RuleSet, _failure: Option<&str>) {}
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Report {
+    /// Where everything stands.
+    pub head: Head,
+    /// Subjects known.
+    pub subjects: usize,
+    /// Records known.
+    pub records: usize,
+    /// The province, as it is now.
+    pub province: Province,
+}
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// State cannot be recovered.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The loop.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// The keeper.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    /// The keeper's thread is gone without a word: a bug.
+    #[error("the keeper ended without a reason; this is a bug, please report it with the log")]
+    KeeperGone,
+}
+
+struct Parcel {
+    commit: Commit,
+    is_rules: bool,
+    subjects: BTreeMap<SubjectKind, i64>,
+    records: usize,
+    receipts: BTreeMap<u64, Receipt>,
+    watch: Stopwatch,
+}
+
+/// What the keeper tells the loop.
+#[derive(Debug, Default)]
+struct Desk {
+    imaging: AtomicBool,
+    journal_bytes: std::sync::atomic::AtomicU64,
+    failed: Mutex<Option<KeepError>>,
+}
+
+/// Runs until the lanes are done or `stop` is set.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one row or step after the other; splitting would hide the order"
+)]
+pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, RunError> {
+    let (set, sources) = job.rules;
+    let recovered = match recover(job.store.as_ref())? {
+        Some(recovered) if recovered.head.shards != job.shards => {
+            let (stored, configured) = (recovered.head.shards, job.shards);
+            return Err(RecoverError::Shards { stored, configured }.into());
+        }
+        Some(recovered) => recovered,
+        None => fresh(Arc::clone(&set), job.shards),
+    };
+    let Recovered {
+        province,
+        head,
+        waiting,
+        replayed,
+    } = recovered;
+    watch.recovered(&province, &head, replayed);
+    let lanes = (job.lanes)(&head);
+    let mut pipeline = Pipeline::new(province, Merge::new(lanes), job.connectors);
+    let adopt = if head.rule_set == set.hash() {
+        None
+    } else {
+        let outcome = if head.commit == 0 {
+            Outcome::default()
+        } else {
+            pipeline.province.change_rules(&set)
+        };
+        Some(pipeline.adopt(set.hash(), sources, &outcome))
+    };
+    let mut keeper = Keeper::new(job.store, head, job.sinks, &waiting)?;
+    if let Some(commit) = adopt {
+        keeper.commit(commit)?;
+        while keeper.is_imaging() {
+            keeper.idle()?;
+        }
+    }
+    let desk = Desk::default();
+    desk.note(&keeper);
+    let settings = Settings {
+        clock: job.clock,
+        batch_max: job.batch_max,
+        journal_bytes_max: job.journal_bytes_max,
+        questions: job.questions,
+        reload: job.reload,
+    };
+    let keeper = std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel::<Parcel>(1);
+        let desk = &desk;
+        let thread = scope.spawn(move || keep(keeper, &receiver, desk, watch));
+        let looped = turn_until(&mut pipeline, &settings, &sender, (desk, stop, watch));
+        drop(sender);
+        let keeper = thread.join().map_err(|_| RunError::KeeperGone)?;
+        if let Some(error) = desk
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            return Err(error.into());
+        }
+        looped?;
+        keeper.ok_or(RunError::KeeperGone)
+    })?;
+    Ok(Report {
+        head: keeper.head().clone(),
+        subjects: pipeline
+            .province
+            .shards()
+            .iter()
+            .map(crate::engine::shard::Shard::len)
+            .sum(),
+        records: pipeline.province.records(),
+        province: pipeline.province,
+    })
+}
+
+fn fresh(set: Arc<RuleSet>, shards: u32) -> Recovered {
+    let head = Head {
+        format: super::journal::FORMAT,
+        shards,
+        ..Head::default()
+    };
+    Recovered {
+        province: Province::new(set, shards),
+        head,
+        waiting: Vec::new(),
+        replayed: 0,
+    }
+}
+
+struct Settings {
+    clock: Option<Clock>,
+    batch_max: usize,
+    journal_bytes_max: u64,
+    questions: Option<Receiver<Question>>,
+    reload: Option<Reload>,
+}
+
+impl Desk {
+    fn note(&self, keeper: &Keeper) {
+        self.imaging.store(keeper.is_imaging(), Ordering::Release);
+        self.journal_bytes
+            .store(keeper.head().journal_bytes, Ordering::Release);
+    }
+}
+
+fn keep(
+    mut keeper: Keeper,
+    parcels: &Receiver<Parcel>,
+    desk: &Desk,
+    watch: &dyn Watch,
+) -> Option<Keeper> {
+    let fail = |error: KeepError| {
+        *desk.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    };
+    loop {
+        let kept = match parcels.recv_timeout(Duration::from_millis(IDLE_MS)) {
+            Ok(parcel) => {
+                let commit_watch = Stopwatch::start();
+                keeper.commit(parcel.commit).map(|()| {
+                    watch.durable(&Durable {
+                        records: parcel.records,
+                        latency_us: parcel.watch.elapsed_us(),
+                        commit_us: commit_watch.elapsed_us(),
+                        receipts: parcel.receipts,
+                        waiting: keeper.waiting(),
+                        journal_bytes: keeper.head().journal_bytes,
+                        state_bytes: keeper.store().size_bytes(),
+                        is_rules: parcel.is_rules,
+                        subjects: parcel.subjects,
+                    });
+                })
+            }
+            Err(RecvTimeoutError::Timeout) => keeper.idle(),
+            Err(RecvTimeoutError::Disconnected) => {
+                return match keeper.finish() {
+                    Ok(()) => Some(keeper),
+                    Err(error) => {
+                        fail(error);
+                        None
+                    }
+                };
+            }
+        };
+        desk.note(&keeper);
+        if let Err(error) = kept {
+            fail(error);
+            return None;
+        }
+    }
+}
+
+fn turn_until(
+    pipeline: &mut Pipeline,
+    settings: &Settings,
+    sender: &SyncSender<Parcel>,
+    (desk, stop, watch): (&Desk, &AtomicBool, &dyn Watch),
+) -> Result<(), RunError> {
+    let mut told: Option<String> = None;
+    let mut last_minute = EventTime::MIN;
+    while !stop.load(Ordering::Acquire) {
+        let clock = settings
+            .clock
+            .as_ref()
+            .map(Clock::now)
+            .map(|now| EventTime(now.0 - now.0.rem_euclid(MINUTE_MS)));
+        let clock = clock.filter(|minute| last_minute < *minute);
+        last_minute = clock.unwrap_or(last_minute);
+        let started = Stopwatch::start();
+        let turned = pipeline.turn(settings.batch_max, clock);
+        let (pull, stepped) = match turned {
+            Ok(turned) => {
+                told = None;
+                turned
+            }
+            Err(PipelineError::Source(fault)) if settings.clock.is_some() => {
+                // A live run goes on: the source may come back. The same fault is told once.
+                let message = chain(&fault);
+                if told.as_ref() != Some(&message) {
+                    watch.source_fault(&message);
+                    told = Some(message);
+                }
+                (Pull::Empty, None)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Some(mut stepped) = stepped else {
+            if matches!(pull, Pull::Done) {
+                return Ok(());
+            }
+            let waited = wait(settings);
+            reply_all(pipeline, settings, sender, (waited, watch));
+            continue;
+        };
+        watch.stepped(&pipeline.province, &stepped);
+        let due = settings.journal_bytes_max <= desk.journal_bytes.load(Ordering::Acquire);
+        if due && !desk.imaging.swap(true, Ordering::AcqRel) {
+            stepped.commit.images = Some(pipeline.images(false));
+        }
+        let parcel = Parcel {
+            is_rules: false,
+            subjects: pipeline.province.count_by_kind(),
+            records: stepped.records,
+            receipts: core::mem::take(&mut stepped.receipts),
+            commit: stepped.commit,
+            watch: started,
+        };
+        if sender.send(parcel).is_err() {
+            return Ok(());
+        }
+        reply_all(pipeline, settings, sender, (None, watch));
+    }
+    Ok(())
+}
+
+/// A fault and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn wait(settings: &Settings) -> Option<Question> {
+    if let Some(questions) = &settings.questions {
+        questions.recv_timeout(Duration::from_millis(IDLE_MS)).ok()
+    } else {
+        std::thread::park_timeout(Duration::from_millis(IDLE_MS));
+        None
+    }
+}
+
+fn reply_all(
+    pipeline: &mut Pipeline,
+    settings: &Settings,
+    sender: &SyncSender<Parcel>,
+    (first, watch): (Option<Question>, &dyn Watch),
+) {
+    let mut next = first;
+    loop {
+        let ready = || settings.questions.as_ref().and_then(|q| q.try_recv().ok());
+        match next.take().or_else(ready) {
+            None => return,
+            Some(Question::Wake) => {}
+            Some(Question::Subject(key, reply)) => {
+                reply(&pipeline.province, pipeline.province.subject(&key));
+            }
+            Some(Question::Reload(reply)) => reply(reload(pipeline, settings, sender, watch)),
+        }
+    }
+}
+
+/// Puts the rules as they are now on disk into force, or keeps those that are.
+fn reload(
+    pipeline: &mut Pipeline,
+    settings: &Settings,
+    sender: &SyncSender<Parcel>,
+    watch: &dyn Watch,
+) -> Result<String, String> {
+    let Some(load) = &settings.reload else {
+        return Err("this run has no rules directory".to_owned());
+    };
+    let (set, sources) = match load() {
+        Ok(loaded) => loaded,
+        Err(why) => {
+            watch.rules(pipeline.province.set(), Some(&why));
+            return Err(why);
+        }
+    };
+    if set.hash() != pipeline.province.set().hash() {
+        let outcome = pipeline.province.change_rules(&set);
+        let commit = pipeline.adopt(set.hash(), sources, &outcome);
+        let parcel = Parcel {
+            commit,
+            is_rules: true,
+            subjects: BTreeMap::new(),
+            records: 0,
+            receipts: BTreeMap::new(),
+            watch: Stopwatch::start(),
+        };
+        if sender.send(parcel).is_err() {
+            return Err("the keeper has stopped".to_owned());
+        }
+        watch.rules(&set, None);
+    }
+    Ok(set.hash().to_owned())
+}

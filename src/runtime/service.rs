@@ -1,0 +1,357 @@
+//! What stands behind the doors: pushed bodies into lanes, questions to the loop, the board of warnings, metrics.
+//!
+//! The board is a map that several threads share at low rate: it is written when a batch is durable and read by HTTP.
+//! A question about a subject goes to the loop and is answered between batches.
+//!
+//! bounds   the board holds the warnings that the state holds; [`QUESTIONS_MAX`] questions wait
+
+use super::audit::{Act as AuditAct, Audit, read as read_audit};
+use super::clock::Clock;
+use super::http::answer::RequestId;
+use super::http::behind::{
+    Act, ActError, AuditEntry, AuditFault, AuditSink, Control, Health, Ingest, PushError,
+    ReadModel, Receipt, WarningQuery,
+};
+use super::run::Question;
+use super::source::{PushQueue, Pushed};
+use crate::engine::event::SubjectKey;
+use crate::engine::rule::RuleSet;
+use crate::engine::subject::state::Status;
+use crate::engine::warning::{Message, Warning};
+use axum::body::Bytes;
+use dashmap::DashMap;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Questions that wait for the loop.
+pub const QUESTIONS_MAX: usize = 64;
+/// How long a question waits for its answer, ms.
+const ANSWER_MS_MAX: u64 = 5_000;
+/// The connector that takes what officers found out.
+const FEEDBACK_CONNECTOR: &str = "feedback";
+
+/// See the module.
+#[derive(Debug)]
+pub struct Service {
+    board: DashMap<String, Warning>,
+    /// Sanction proposals: whether each is open.
+    proposals: DashMap<String, bool>,
+    queues: BTreeMap<String, Arc<PushQueue>>,
+    receipts: DashMap<u64, oneshot::Sender<Receipt>>,
+    next_receipt: AtomicU64,
+    questions: SyncSender<Question>,
+    rules: Mutex<Value>,
+    health: Arc<Health>,
+    clock: Clock,
+}
+
+impl Service {
+    /// A service over these push queues.
+    pub fn new(
+        queues: BTreeMap<String, Arc<PushQueue>>,
+        questions: SyncSender<Question>,
+        health: Arc<Health>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            board: DashMap::new(),
+            proposals: DashMap::new(),
+            queues,
+            receipts: DashMap::new(),
+            next_receipt: AtomicU64::new(1),
+            questions,
+            rules: Mutex::new(Value::Null),
+            health,
+            clock,
+        }
+    }
+
+    /// Takes up what left.
+    pub fn post(&self, messages: impl IntoIterator<Item = Message>) {
+        for message in messages {
+            match message {
+                Message::Warning(warning) => {
+                    self.board.insert(warning.warning_id.clone(), *warning);
+                }
+                Message::Sanction(sanction) => {
+                    self.proposals
+                        .insert(sanction.sanction_id.clone(), sanction.status == "proposed");
+                }
+            }
+        }
+    }
+
+    /// How many warnings of each level are open.
+    pub fn open_by_level(&self) -> BTreeMap<crate::engine::subject::view::Level, i64> {
+        let mut counts = BTreeMap::new();
+        for entry in &self.board {
+            if entry.status == Status::Open {
+                *counts.entry(entry.level).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// How many sanction proposals are open, and how many were lifted.
+    pub fn sanctions(&self) -> (i64, i64) {
+        let mut counts = (0, 0);
+        for entry in &self.proposals {
+            if *entry.value() {
+                counts.0 += 1;
+            } else {
+                counts.1 += 1;
+            }
+        }
+        counts
+    }
+
+    /// Tells who pushed a body what became of it.
+    pub fn settle(&self, receipt: u64, read: u64, refused: u64) {
+        if let Some((_, sender)) = self.receipts.remove(&receipt) {
+            // Whoever asked may have gone away.
+            let _ = sender.send(Receipt {
+                read,
+                accepted: read - refused.min(read),
+                refused,
+            });
+        }
+    }
+
+    /// Says which rules are in force.
+    pub fn show_rules(&self, set: &RuleSet) {
+        let rules: Vec<Value> = set
+            .rules()
+            .iter()
+            .map(|rule| {
+                let m = rule.manifest();
+                json!({ "id": m.id, "name": m.name, "owner": m.owner, "status": m.status.name(), "file": m.file,
+                        "basis": m.basis, "summary": m.summary })
+            })
+            .collect();
+        let shown = json!({ "hash": set.hash(), "rules": rules });
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    fn ask(&self, question: Question) -> bool {
+        self.questions.try_send(question).is_ok()
+    }
+}
+
+impl Ingest for Service {
+    fn push(
+        &self,
+        connector: &str,
+        body: Bytes,
+        request: &RequestId,
+    ) -> Result<oneshot::Receiver<Receipt>, PushError> {
+        if self.health.is_draining() {
+            return Err(PushError::Draining);
+        }
+        let queue = self
+            .queues
+            .get(connector)
+            .ok_or(PushError::UnknownConnector)?;
+        let receipt = self.next_receipt.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        if body.iter().all(u8::is_ascii_whitespace) {
+            let _ = sender.send(Receipt {
+                read: 0,
+                accepted: 0,
+                refused: 0,
+            });
+            return Ok(receiver);
+        }
+        self.receipts.insert(receipt, sender);
+        let pushed = Pushed {
+            body: body.to_vec(),
+            request: request.as_str().to_owned(),
+            receipt,
+        };
+        if queue.push(pushed).is_err() {
+            self.receipts.remove(&receipt);
+            return Err(PushError::Full { retry_after_s: 1 });
+        }
+        // A full queue of questions wakes the loop as well.
+        self.ask(Question::Wake);
+        Ok(receiver)
+    }
+}
+
+impl ReadModel for Service {
+    fn subject(&self, key: &SubjectKey) -> Option<Value> {
+        let (sender, receiver) = sync_channel(1);
+        let reply = Box::new(
+            move |province: &crate::engine::province::Province, subject: Option<&_>| {
+                let value = subject.map(|subject| super::describe::describe(province, subject));
+                // Whoever asked may have given up.
+                let _ = sender.send(value);
+            },
+        );
+        if !self.ask(Question::Subject(key.clone(), reply)) {
+            return None;
+        }
+        receiver
+            .recv_timeout(Duration::from_millis(ANSWER_MS_MAX))
+            .ok()
+            .flatten()
+    }
+
+    fn warnings(&self, query: &WarningQuery) -> Value {
+        let mut found: Vec<Warning> =
+            self.board
+                .iter()
+                .filter(|w| query.level.is_none_or(|level| w.level == level))
+                .filter(|w| {
+                    query.city.as_ref().is_none_or(|city| {
+                        city.get(..4).is_some_and(|city| w.region.starts_with(city))
+                    })
+                })
+                .map(|w| w.value().clone())
+                .collect();
+        found.sort_by(|a, b| {
+            b.generated_at
+                .cmp(&a.generated_at)
+                .then(a.warning_id.cmp(&b.warning_id))
+        });
+        let total = found.len();
+        found.truncate(query.limit);
+        json!({ "total": total, "warnings": found })
+    }
+
+    fn warning(&self, id: &str) -> Option<Value> {
+        self.board.get(id).map(|warning| json!(warning.value()))
+    }
+
+    fn rules(&self) -> Value {
+        self.rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Control for Service {
+    fn act(&self, actor: &str, act: &Act) -> Result<Value, ActError> {
+        match act {
+            Act::ReloadRules => {
+                let (sender, receiver) = sync_channel(1);
+                let reply = Box::new(move |result| {
+                    let _ = sender.send(result);
+                });
+                if !self.ask(Question::Reload(reply)) {
+                    return Err(ActError::Unavailable(
+                        "the loop has no room for questions; try again".to_owned(),
+                    ));
+                }
+                match receiver.recv_timeout(Duration::from_millis(ANSWER_MS_MAX)) {
+                    Ok(Ok(hash)) => Ok(json!({ "rule_set": hash })),
+                    Ok(Err(why)) => Err(ActError::Refused(why)),
+                    Err(_) => Err(ActError::Unavailable(
+                        "the loop did not answer in time".to_owned(),
+                    )),
+                }
+            }
+            Act::Feedback { warning, finding } => self.feedback(actor, warning, finding),
+        }
+    }
+}
+
+impl Service {
+    /// What officers found out becomes an event on the warning's subject, durable before this answers.
+    fn feedback(&self, actor: &str, id: &str, finding: &Value) -> Result<Value, ActError> {
+        let Some(warning) = self.board.get(id).map(|w| w.value().clone()) else {
+            return Err(ActError::NotFound(format!("no warning {id}")));
+        };
+        let is_collective =
+            SubjectKey::parse(&warning.subject).is_none_or(|subject| subject.kind.is_collective());
+        if is_collective {
+            return Err(ActError::Refused("feedback is for warnings about firms, persons, places; this one is about a collective".to_owned()));
+        }
+        let verdict = finding
+            .get("verdict")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !["属实", "部分属实", "不属实", "无法核实"].contains(&verdict) {
+            return Err(ActError::Refused(format!(
+                "verdict \"{verdict}\" is none of 属实, 部分属实, 不属实, 无法核实"
+            )));
+        }
+        let now = self.clock.now();
+        let line = json!({
+            "source": "fenghuo-feedback", "record_id": format!("{id}/{}", now.0), "version": now.0, "stream": "feedback",
+            "occurred_at": now.rfc3339(), "subjects": [warning.subject],
+            "fields": { "warning_id": id, "verdict": verdict, "unit": actor },
+        });
+        let request = RequestId::new("feedback");
+        let receiver = self
+            .push(FEEDBACK_CONNECTOR, Bytes::from(line.to_string()), &request)
+            .map_err(|error| {
+                ActError::Unavailable(format!(
+                    "{error}; give an http source with connector \"{FEEDBACK_CONNECTOR}\""
+                ))
+            })?;
+        match receiver.blocking_recv() {
+            Ok(receipt) if receipt.refused == 0 => {
+                Ok(json!({ "warning_id": id, "verdict": verdict }))
+            }
+            Ok(_) => Err(ActError::Refused(
+                "the event was refused; see the dead letters".to_owned(),
+            )),
+            Err(_) => Err(ActError::Unavailable(
+                "what became of it is not known; look at the warning".to_owned(),
+            )),
+        }
+    }
+}
+
+/// The audit log behind the doors.
+#[derive(Debug)]
+pub struct AuditLog {
+    log: Mutex<Audit>,
+    path: PathBuf,
+    clock: Clock,
+}
+
+impl AuditLog {
+    /// Opens it.
+    pub fn open(path: PathBuf, clock: Clock) -> Result<Self, super::audit::AuditError> {
+        Ok(Self {
+            log: Mutex::new(Audit::open(&path)?),
+            path,
+            clock,
+        })
+    }
+}
+
+impl AuditSink for AuditLog {
+    fn append(&self, entry: &AuditEntry<'_>) -> Result<(), AuditFault> {
+        let act = AuditAct {
+            time: self.clock.now(),
+            actor: entry.actor,
+            role: entry.role,
+            action: entry.action,
+            object: entry.object,
+            result: entry.result,
+        };
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.append(&act)
+            .map(|_| ())
+            .map_err(|error| AuditFault(error.to_string()))
+    }
+
+    fn recent(&self, limit: usize) -> Result<Value, AuditFault> {
+        let mut last = std::collections::VecDeque::new();
+        read_audit(&self.path, |entry| {
+            last.push_front(json!(entry));
+            last.truncate(limit);
+        })
+        .map_err(|error| AuditFault(error.to_string()))?;
+        Ok(Value::Array(last.into()))
+    }
+}

@@ -1,0 +1,107 @@
+//! The order in which records of several lanes are taken.
+
+use super::SourceFault;
+use super::lane::{Decoded, Lane, Pull, Refill};
+use crate::engine::time::EventTime;
+use std::fmt;
+
+/// All lanes.
+pub struct Merge {
+    lanes: Vec<Box<dyn Lane>>,
+    done: Vec<bool>,
+}
+
+impl fmt::Debug for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.lanes.iter().map(|lane| lane.name()))
+            .finish()
+    }
+}
+
+/// A record with the lane that it came from.
+pub(super) type Taken = (usize, Decoded);
+
+impl Merge {
+    /// The lanes in the order of the configuration.
+    pub fn new(lanes: Vec<Box<dyn Lane>>) -> Self {
+        let done = lanes.iter().map(|_| false).collect();
+        Self { lanes, done }
+    }
+
+    /// The name of a lane.
+    pub fn name(&self, lane: usize) -> &str {
+        self.lanes.get(lane).map_or("", |lane| lane.name())
+    }
+
+    /// Whether positions of a lane are worth keeping.
+    pub fn is_durable(&self, lane: usize) -> bool {
+        self.lanes.get(lane).is_some_and(|lane| lane.is_durable())
+    }
+
+    /// The connector of a lane.
+    pub fn connector(&self, lane: usize) -> usize {
+        self.lanes.get(lane).map_or(0, |lane| lane.connector())
+    }
+
+    /// Takes up to `max` records. Merged lanes give the record that arrived first, of equals the one of the earlier
+    /// lane; a merged lane that is empty but not done holds nobody up. The others are read in turn.
+    pub fn take(&mut self, max: usize, out: &mut Vec<Taken>) -> Result<Pull, SourceFault> {
+        let mut heads: Vec<Option<EventTime>> = Vec::with_capacity(self.lanes.len());
+        for at in 0..self.lanes.len() {
+            heads.push(self.head(at)?);
+        }
+        while out.len() < max {
+            let first = heads
+                .iter()
+                .enumerate()
+                .filter_map(|(at, head)| head.map(|time| (time, at)))
+                .min();
+            let Some((_, at)) = first else { break };
+            if let Some(record) = self
+                .lanes
+                .get_mut(at)
+                .and_then(|lane| lane.ready().pop_front())
+            {
+                out.push((at, record));
+            }
+            let head = self.head(at)?;
+            if let Some(slot) = heads.get_mut(at) {
+                *slot = head;
+            }
+        }
+        let all_done = self.done.iter().all(|done| *done);
+        Ok(if out.is_empty() && all_done {
+            Pull::Done
+        } else {
+            Pull::Empty
+        })
+    }
+
+    /// The time by which a lane's next record is ordered; nothing if it has none.
+    fn head(&mut self, at: usize) -> Result<Option<EventTime>, SourceFault> {
+        let Some(lane) = self.lanes.get_mut(at) else {
+            return Ok(None);
+        };
+        if lane.ready().is_empty() {
+            if self.done.get(at).copied().unwrap_or(true) {
+                return Ok(None);
+            }
+            match lane.refill()? {
+                Refill::Ready => {}
+                Refill::Empty => return Ok(None),
+                Refill::Done => {
+                    if let Some(done) = self.done.get_mut(at) {
+                        *done = true;
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+        let merged = lane.is_merged();
+        Ok(lane
+            .ready()
+            .front()
+            .map(|r| if merged { r.arrived_at } else { EventTime::MIN }))
+    }
+}
