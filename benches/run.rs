@@ -1,0 +1,110 @@
+//! The whole way, from files to durable warnings: a generated province, 100 rules, embedded store, file sink.
+//!
+//! Prints events per second, latency from read to durable, memory and state per subject. `FENGHUO_BENCH_EVENTS` and
+//! `FENGHUO_BENCH_SUBJECTS` set the size (1,000,000 and 200,000 for the figures in `README.md`); without them it is small.
+
+use fenghuo::generate::{Folders, Plan, write_package};
+use fenghuo::runtime::assembly::{Parts, job, personal_key};
+use fenghuo::runtime::bundle;
+use fenghuo::runtime::clock::{Clock, Stopwatch};
+use fenghuo::runtime::config::Config;
+use fenghuo::runtime::digest::Digest;
+use fenghuo::runtime::run::run;
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// The shipped rules four times over, under other ids: 100 rules as a province might have them.
+fn hundred(dir: &Path) -> Result<(), Box<dyn Error>> {
+    bundle::write_shipped(dir)?;
+    for (path, text) in bundle::shipped_rules().files {
+        for copy in 1..4 {
+            let id = text
+                .split("id:")
+                .nth(1)
+                .and_then(|rest| rest.split('"').nth(1))
+                .unwrap_or_default();
+            let text = text.replacen(&format!("\"{id}\""), &format!("\"{id}-{copy}\""), 1);
+            let path = dir
+                .join("rules")
+                .join(path.replace(".rhai", &format!("_{copy}.rhai")));
+            std::fs::write(path, text)?;
+        }
+    }
+    Ok(())
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// Kilobytes of a line of `/proc/self/status`; 0 where there is none.
+fn memory_kb(what: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(what))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let events = setting("FENGHUO_BENCH_EVENTS", 20_000);
+    let subjects = setting("FENGHUO_BENCH_SUBJECTS", events / 5);
+    let dir = tempfile::tempdir()?;
+    let folders = Folders {
+        rules: "rules".to_owned(),
+        connectors: "connectors".to_owned(),
+    };
+    write_package(
+        dir.path(),
+        &Plan::new(subjects, events, 2026),
+        &folders,
+        &mut |_| {},
+    )?;
+    hundred(dir.path())?;
+    let config = Config::load(&dir.path().join("fenghuo.toml"))?;
+    let parts = Parts::of(&config)?;
+    let rules = parts.rules.0.rules().len();
+    let key = personal_key(&config, &parts)?;
+    let before_kb = memory_kb("VmRSS");
+    let digest = Digest::default();
+    let watch = Stopwatch::start();
+    let job = job(&config, parts, &key, (dir.path(), true, &Clock::System))?;
+    let report = run(job, &AtomicBool::new(false), &digest)?;
+    let seconds = watch.elapsed_seconds();
+    let inner = digest.take();
+    let percentile = |p| {
+        inner
+            .latency_us
+            .as_ref()
+            .map_or(0, |h| h.value_at_percentile(p))
+            / 1_000
+    };
+    let (after_kb, peak_kb) = (memory_kb("VmRSS"), memory_kb("VmHWM"));
+    let per_subject = |kb: u64| kb * 1_024 / u64::try_from(report.subjects.max(1)).unwrap_or(1);
+    writeln!(
+        std::io::stdout(),
+        "run: {events} records, {rules} rules, {} subjects: {seconds:.1} s; p50 {} ms, p99 {} ms from read to durable\n\
+         memory: {} MiB at the end, {} MiB at most; {} bytes a subject resident",
+        report.subjects,
+        percentile(50.0),
+        percentile(99.0),
+        after_kb / 1_024,
+        peak_kb / 1_024,
+        per_subject(after_kb.saturating_sub(before_kb)),
+    )?;
+    let per_second = f64::from(u32::try_from(events)?) / seconds;
+    writeln!(
+        std::io::stdout(),
+        "throughput: {per_second:.0} records/s, durable commits on"
+    )?;
+    Ok(())
+}

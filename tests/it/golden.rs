@@ -1,0 +1,104 @@
+//! Scenarios that an analyst can read: what goes in, and every line that must come out.
+//!
+//! Each folder of `fixtures/scenarios` has `README.md` (the story), `events.jsonl` (canonical events in the order of
+//! arrival) and `expected.jsonl` (what is refused, then warnings and sanction proposals in the order in which they leave). Every scenario runs
+//! many times: with 1, 2 and 8 shards, cut into batches of one, and with a restart after every input. All give the same
+//! bytes. `UPDATE_EXPECT=1 cargo test --test it golden` writes the expected files; read the difference before committing.
+
+use crate::support::{canonical_events, project, shipped_set};
+use fenghuo::engine::event::Event;
+use fenghuo::engine::input::{Alone, Input};
+use fenghuo::engine::province::Province;
+use fenghuo::engine::record::Prepared;
+use fenghuo::engine::rule::RuleSet;
+use fenghuo::engine::subject::state::Subject;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+fn scenarios() -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = std::fs::read_dir(project("fixtures/scenarios"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    dirs.sort();
+    dirs
+}
+
+fn lines(province: &mut Province, events: &[Event]) -> Vec<String> {
+    let inputs: Vec<Input> = events
+        .iter()
+        .cloned()
+        .map(Arc::new)
+        .map(Input::Event)
+        .collect();
+    let prepared: Vec<Prepared> = events.iter().cloned().map(Prepared::new).collect();
+    let outcome = province.step(&inputs, &prepared, &Alone);
+    assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
+    outcome
+        .sent
+        .iter()
+        .map(|sent| String::from_utf8(sent.message.to_line()).unwrap())
+        .collect()
+}
+
+/// The same province again, from bytes.
+fn restart(province: &Province, set: &Arc<RuleSet>, shards: u32) -> Province {
+    let mut again = Province::new(Arc::clone(set), shards);
+    again.restore_globals(province.globals.clone());
+    for shard in province.shards() {
+        for subject in shard.subjects() {
+            again.restore_subject(Subject::from_bytes(&subject.to_bytes()).unwrap());
+        }
+    }
+    again
+}
+
+#[test]
+fn every_scenario_comes_out_as_expected_however_it_is_run() {
+    let set = shipped_set();
+    for dir in scenarios() {
+        let name = dir.file_name().unwrap().to_string_lossy().into_owned();
+        let (events, rejects) = canonical_events(&dir.join("events.jsonl"));
+        let once = lines(&mut Province::new(Arc::clone(&set), 1), &events);
+        let refused = rejects
+            .iter()
+            .map(|reject| format!("{{\"refused\":{:?}}}\n", reject.to_string()));
+        let told = once.iter().map(|line| format!("{line}\n"));
+        let text = refused.chain(told).collect::<String>();
+        expect_test::expect_file![dir.join("expected.jsonl")].assert_eq(&text);
+        for shards in [2, 8] {
+            let other = lines(&mut Province::new(Arc::clone(&set), shards), &events);
+            assert_eq!(once, other, "{name}: {shards} shards");
+        }
+        let mut whole = Province::new(Arc::clone(&set), 2);
+        let mut broken = Province::new(Arc::clone(&set), 2);
+        let (mut singly, mut restarted) = (Vec::new(), Vec::new());
+        for event in &events {
+            singly.extend(lines(&mut whole, core::slice::from_ref(event)));
+            restarted.extend(lines(&mut broken, core::slice::from_ref(event)));
+            broken = restart(&broken, &set, 2);
+        }
+        assert_eq!(once, singly, "{name}: in batches of one");
+        assert_eq!(once, restarted, "{name}: with a restart after every input");
+    }
+}
+
+#[test]
+fn every_shipped_rule_has_a_scenario_in_which_it_speaks() {
+    let set = shipped_set();
+    let spoken: String = scenarios()
+        .iter()
+        .map(|dir| std::fs::read_to_string(dir.join("expected.jsonl")).unwrap_or_default())
+        .collect();
+    for rule in set.rules() {
+        let manifest = rule.manifest();
+        let id = format!("\"rule_id\":\"{}\"", manifest.id);
+        assert!(
+            spoken.contains(&id) || rule.source().contains("signal("),
+            "rule {} ({}) speaks in no scenario of fixtures/scenarios",
+            manifest.id,
+            manifest.name
+        );
+    }
+}

@@ -1,0 +1,40 @@
+//! Tests of the whole, in one binary: what is in the repository against what the code does with it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+/// Paths, the shipped rules, events from files.
+mod support;
+/// Each shipped feed reads its sample records as expected.
+mod connectors;
+/// The shipped rules load, and pass their own tests.
+mod rules;
+/// Scenarios that an analyst can read.
+mod golden;
+/// A generated province and the real command.
+mod province;
+/// Whole runs: books, shards, looking.
+mod whole;
+/// Rules that fail.
+mod faults;
+/// Every order of arrival ends the same.
+mod order;
+/// Runs killed at any moment.
+mod kill;
+/// The real records of one regulator.
+mod chicago;
+/// Kills a process that commits, again and again.
+mod store;
+/// The HTTP doors, over the wire.
+mod doors;
+/// Documents say what the code does.
+mod docs;
+/// The page of metrics and the table in the code are one.
+mod docs_metrics;
+/// The house rules that a compiler does not check.
+mod tidy;

@@ -1,0 +1,170 @@
+//! The house rules that a compiler does not check: the pure core's border, headers, lengths, language.
+
+use crate::support::project;
+use std::path::{Path, PathBuf};
+
+const FILE_LINES_MAX: usize = 550;
+const COLUMNS_MAX: usize = 280;
+/// What the core must not name, and what to do instead.
+const FOREIGN: [(&str, &str); 13] = [
+    (
+        "tokio",
+        "the core has no tasks; return a value and let runtime act",
+    ),
+    ("rdkafka", "the core has no broker; runtime has"),
+    ("sled", "the core has no disk; runtime::store has"),
+    ("dashmap", "the core is owned by one thread; runtime shares"),
+    (
+        "prometheus",
+        "the core counts in its outcome; runtime::metrics exports",
+    ),
+    (
+        "tracing",
+        "the core does not log; it returns faults and rejects",
+    ),
+    ("std::fs", "the core reads no files; pass the text in"),
+    ("std::net", "the core has no network"),
+    ("std::env", "the core has no environment; pass the value in"),
+    (
+        "std::thread",
+        "the core has no threads; a Crew runs the shards",
+    ),
+    ("SystemTime", "time is an input"),
+    ("Instant", "time is an input"),
+    ("rand::", "the core has no chance"),
+];
+
+fn files(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, ending, found);
+        } else if path.to_string_lossy().ends_with(ending) {
+            found.push(path);
+        }
+    }
+}
+
+fn sources(dirs: &[&str], ending: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for dir in dirs {
+        files(&project(dir), ending, &mut found);
+    }
+    found.sort();
+    found
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+/// The code without comment lines, so that a header may speak of what the code must not name.
+fn code(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn the_core_is_pure() {
+    let mut faults = Vec::new();
+    for (path, text) in sources(&["src/engine"], ".rs") {
+        let code = code(&text);
+        for (word, instead) in FOREIGN {
+            if code.contains(word) {
+                faults.push(format!("{}: names {word}: {instead}", path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_source_file_opens_with_a_header_and_stays_short() {
+    let mut faults = Vec::new();
+    for (path, text) in sources(&["src", "tests", "benches"], ".rs") {
+        let at = path.display();
+        if !text.starts_with("//! ") {
+            faults.push(format!(
+                "{at}: does not begin with a `//! ` header that says what it means"
+            ));
+        }
+        let lines = text.lines().count();
+        if FILE_LINES_MAX < lines {
+            faults.push(format!(
+                "{at}: {lines} lines, at most {FILE_LINES_MAX}; split it by what a reader looks for"
+            ));
+        }
+        for (number, line) in text.lines().enumerate() {
+            let is_sample = path.to_string_lossy().contains("tests");
+            if !is_sample && COLUMNS_MAX < line.chars().count() {
+                faults.push(format!(
+                    "{at}:{}: longer than {COLUMNS_MAX} columns",
+                    number + 1
+                ));
+            }
+            if line.contains("TODO") || line.contains("FIXME") {
+                faults.push(format!("{at}:{}: finish it or take it out", number + 1));
+            }
+        }
+    }
+    let faults: Vec<_> = faults
+        .into_iter()
+        .filter(|f| !f.contains("tidy.rs"))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn tests_neither_sleep_nor_are_ignored() {
+    for (path, text) in sources(&["src", "tests"], ".rs") {
+        let code = code(&text);
+        for word in ["#[ign", "thread::sl"]
+            .iter()
+            .zip(["ore]", "eep("])
+            .map(|(a, b)| format!("{a}{b}"))
+        {
+            assert!(!code.contains(&word), "{}: {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_map_stays_a_map() {
+    let text = std::fs::read_to_string(project("ARCHITECTURE.md")).unwrap();
+    assert!(
+        text.lines().count() < 300,
+        "ARCHITECTURE.md is a map: under 300 lines"
+    );
+    let mut modules = Vec::new();
+    for (path, _) in sources(&["src/engine", "src/runtime"], ".rs") {
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if path.parent().unwrap().ends_with("engine") || path.parent().unwrap().ends_with("runtime")
+        {
+            modules.push(stem);
+        }
+    }
+    for module in modules.iter().filter(|m| *m != "mod") {
+        assert!(
+            text.contains(&format!("`{module}`")) || text.contains(&format!("{module}.rs")),
+            "ARCHITECTURE.md does not name {module}"
+        );
+    }
+}
+
+#[test]
+fn every_data_folder_explains_itself() {
+    for folder in [
+        "connectors",
+        "rules",
+        "fixtures",
+        "benches",
+        "grafana",
+        "fixtures/chicago",
+    ] {
+        assert!(
+            project(folder).join("README.md").exists(),
+            "{folder}/README.md is missing"
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! Whole runs over a generated province: the books balance, runs are alike, shards make no difference, looking works.
+
+use crate::province::{Package, fenghuo};
+use std::collections::BTreeMap;
+
+fn json(text: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(text).unwrap()
+}
+
+#[test]
+fn the_books_balance_and_every_run_is_alike() {
+    let package = Package::generate(150, 3_000, 11);
+    let output = fenghuo()
+        .args(["--format", "json", "run", "--until-end", "--config"])
+        .arg(package.path("fenghuo.toml"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let summary = json(&output.stdout);
+    let mut read = 0;
+    for (connector, account) in summary["accounts"].as_object().unwrap() {
+        let count = |name: &str| account[name].as_u64().unwrap();
+        let refused: u64 = account["refused"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|v| v.as_u64().unwrap())
+            .sum();
+        let sum = count("applied") + count("duplicates") + count("stale") + refused;
+        assert_eq!(count("read"), sum, "{connector}");
+        read += count("read");
+    }
+    assert_eq!(read, 3_000);
+    let first = crate::province::Outputs::of(&package.path("out"));
+    package.reset();
+    first.assert_same(&package.run(), "a second run");
+    for shards in ["1", "2", "8"] {
+        package.reset();
+        let now = std::fs::read_to_string(package.path("fenghuo.toml")).unwrap();
+        let line = now.lines().find(|line| line.starts_with("shards")).unwrap();
+        package.set(line, &format!("shards = {shards}"));
+        first.assert_same(&package.run(), &format!("{shards} shards"));
+    }
+}
+
+#[test]
+fn state_can_be_looked_at_checked_and_carried() {
+    let package = Package::generate(150, 3_000, 12);
+    package.run();
+    let state = package.path("state").display().to_string();
+    let ok = |args: &[&str]| {
+        let output = fenghuo().args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{args:?}: {said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        said
+    };
+    let verified = json(ok(&["--format", "json", "state", "verify", "--state", &state]).as_bytes());
+    let list = json(
+        ok(&[
+            "--format", "json", "warning", "list", "--all", "--limit", "3", "--state", &state,
+        ])
+        .as_bytes(),
+    );
+    let warning = &list["warnings"][0];
+    let id = warning["warning_id"].as_str().unwrap();
+    let shown = json(
+        ok(&[
+            "--format",
+            "json",
+            "warning",
+            "show",
+            &id[..16],
+            "--state",
+            &state,
+        ])
+        .as_bytes(),
+    );
+    assert_eq!(&shown, warning);
+    let subject = warning["subject"].as_str().unwrap();
+    assert!(ok(&["state", "show", subject, "--state", &state]).contains(subject));
+    let copy = package.path("state.export").display().to_string();
+    let other = package.path("other").display().to_string();
+    ok(&["state", "export", "--state", &state, &copy]);
+    ok(&["state", "import", "--state", &other, &copy]);
+    let again = json(ok(&["--format", "json", "state", "verify", "--state", &other]).as_bytes());
+    assert_eq!(verified, again);
+    let letters = package.path("out/dead-letters.jsonl").display().to_string();
+    let dead = json(ok(&["--format", "json", "dlq", "list", "--file", &letters]).as_bytes());
+    assert!(0 < dead["total"].as_u64().unwrap());
+}
+
+#[test]
+fn the_true_bad_actors_are_found() {
+    let package = Package::generate(400, 12_000, 13);
+    let outputs = package.run();
+    let truth = std::fs::read_to_string(package.path("truth.csv")).unwrap();
+    let mut by_scenario: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+    for row in truth.lines().skip(1) {
+        let cells: Vec<&str> = row.split(',').collect();
+        let found = outputs.files[0].contains(&format!("\"subject\":\"{}\"", cells[0]));
+        let entry = by_scenario.entry(cells[1].to_owned()).or_default();
+        entry.0 += 1;
+        entry.1 += u32::from(found);
+    }
+    let (all, found) = by_scenario
+        .values()
+        .fold((0, 0), |(a, f), (x, y)| (a + x, f + y));
+    assert!(
+        0 < all && all <= found * 2,
+        "at least half of the known bad actors are warned of: {by_scenario:?}"
+    );
+}
+
+#[test]
+fn a_second_process_on_the_same_state_is_refused() {
+    let package = Package::generate(50, 500, 14);
+    package.run();
+    let _held = fenghuo::runtime::store::DiskStore::open(package.path("state")).unwrap();
+    let output = package.start().wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("in use by another process"), "{said}");
+}
