@@ -1,6 +1,7 @@
 //! The commands and their options, as `clap` reads them.
 
 use crate::runtime::config::defaults;
+use crate::runtime::logging::LogFormat;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -11,8 +12,8 @@ pub struct Args {
     /// How results are printed.
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// How logs are written to standard error; `RUST_LOG` filters them.
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    /// How logs are written to standard error; `FENGHUO_LOG` filters them.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Json)]
     pub log: LogFormat,
     /// What to do.
     #[command(subcommand)]
@@ -25,15 +26,6 @@ pub enum Format {
     /// For people.
     Table,
     /// For programs.
-    Json,
-}
-
-/// How logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
     Json,
 }
 

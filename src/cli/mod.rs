@@ -18,6 +18,7 @@ mod token;
 pub use args::Args;
 
 use crate::runtime::clock::Clock;
+use crate::runtime::logging;
 use args::{Command, StateCommand, WarningCommand};
 use std::fmt;
 use std::io::Write;
@@ -59,7 +60,10 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
     let format = args.format;
     match args.command {
         Command::Demo(demo) => demo::demo(&demo, format),
-        Command::Run(run) => run::run(&run, format),
+        Command::Run(run) => {
+            logging::start(args.log, None)?;
+            run::run(&run, format)
+        }
         Command::Rule(rule) => rules::rule(&rule, format),
         Command::State(StateCommand::Show { subject, state }) => {
             look::subject(&subject, &state, format)

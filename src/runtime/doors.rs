@@ -258,7 +258,7 @@ fn push_lanes(
 fn reload(
     dir: &std::path::Path,
 ) -> Result<(Arc<RuleSet>, crate::engine::rule::RuleSources), String> {
-    let sources = bundle::rules_in(dir).map_err(|error| super::run::chain(&error))?;
+    let sources = bundle::rules_in(dir).map_err(|error| super::logging::chain(&error))?;
     let set = bundle::load_rules(dir, &sources).map_err(|error| error.to_string())?;
     if let Some(failed) = run_tests(&set).iter().find(|test| !test.is_passed()) {
         return Err(format!(

@@ -13,6 +13,7 @@
 use super::clock::{Clock, Stopwatch};
 use super::journal::Head;
 use super::keeper::{Commit, KeepError, Keeper};
+use super::logging::chain;
 use super::pipeline::{Pipeline, PipelineError, Receipt, Stepped};
 use super::recover::{RecoverError, Recovered, recover};
 use super::sink::Sink;
@@ -398,18 +399,6 @@ fn turn_until(
         reply_all(pipeline, settings, sender, (None, watch));
     }
     Ok(())
-}
-
-/// A fault and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn wait(settings: &Settings) -> Option<Question> {
