@@ -293,6 +293,7 @@ impl Docket<'_> {
             findings_told: cluster.count(),
             opened_at: self.clock,
             verdict: None,
+            heard: None,
             told: told(lead),
         };
         if !mute {

@@ -15,6 +15,7 @@ use super::input::{Conduct, Crew, Disposition, FAULT_SHARE, FAULTS_MAX, Globals,
 use super::judge::Court;
 use super::record::{Admission, Keepers, Prepared, RecordIndex};
 use super::rule::RuleSet;
+use super::schema::Stream;
 use super::shard::{Shard, retention_ms};
 use super::subject::state::Subject;
 use super::time::{EventTime, HOUR_MS};
@@ -39,6 +40,8 @@ pub struct Province {
 #[derive(Default)]
 struct Segment {
     works: Vec<Vec<Work>>,
+    /// Feedback on collectives, for the second pass.
+    words: Vec<Work>,
     ticks: bool,
 }
 
@@ -191,6 +194,7 @@ impl Province {
     fn segment(&self) -> Segment {
         Segment {
             works: self.shards.iter().map(|_| Vec::new()).collect(),
+            words: Vec::new(),
             ticks: false,
         }
     }
@@ -272,6 +276,17 @@ impl Province {
             Admission::Newer { keepers, old } => (keepers, old),
         };
         let is_live = event.is_live();
+        if is_live && event.stream == Stream::Feedback {
+            let collectives = event.subjects.iter().filter(|s| s.kind.is_collective());
+            segment.words.extend(collectives.map(|subject| Work {
+                seq: self.globals.seq,
+                clock,
+                what: What::Hear {
+                    subject: Arc::new(subject.clone()),
+                    event: Arc::clone(event),
+                },
+            }));
+        }
         for (at, subject) in old.iter().enumerate() {
             if is_live && keepers.contains(subject) {
                 continue;
@@ -330,7 +345,7 @@ impl Province {
 
     /// Runs the works so far: individuals, then the collectives on what came of it.
     fn run(&mut self, segment: &mut Segment, crew: &dyn Crew, outcome: &mut Outcome) {
-        if segment.works.iter().all(Vec::is_empty) {
+        if segment.works.iter().all(Vec::is_empty) && segment.words.is_empty() {
             return;
         }
         let first = core::mem::replace(segment, self.segment());
@@ -386,26 +401,34 @@ impl Province {
             .unwrap_or_default();
         let mut ticks = ticks.into_iter().peekable();
         let mut works: Vec<Vec<Work>> = self.shards.iter().map(|_| Vec::new()).collect();
-        for SentTally {
-            seq,
-            clock,
-            mut tally,
-            ..
-        } in tallies
-        {
-            while let Some(tick) = ticks.next_if(|tick| tick.seq <= seq && tick.clock <= clock) {
+        let mut told: Vec<(Arc<SubjectKey>, Work)> = tallies
+            .into_iter()
+            .map(|sent| {
+                let (seq, clock, mut tally) = (sent.seq, sent.clock, sent.tally);
+                tally.subject = self.collective(&tally.subject);
+                let key = Arc::clone(&tally.subject);
+                let what = What::Tally(tally);
+                (key, Work { seq, clock, what })
+            })
+            .collect();
+        if !first.words.is_empty() {
+            told.extend(first.words.iter().filter_map(|work| match &work.what {
+                What::Hear { subject, .. } => Some((Arc::clone(subject), work.clone())),
+                What::Put { .. } | What::Withdraw { .. } | What::Tally(_) | What::Tick => None,
+            }));
+            // Stable: at one place counts come before words.
+            told.sort_by_key(|(_, work)| (work.seq, work.clock));
+        }
+        for (key, work) in told {
+            let before = |tick: &&Work| tick.seq <= work.seq && tick.clock <= work.clock;
+            while let Some(tick) = ticks.next_if(before) {
                 for works in &mut works {
                     works.push(tick.clone());
                 }
             }
-            tally.subject = self.collective(&tally.subject);
-            let place = self.place(&tally.subject);
+            let place = self.place(&key);
             if let Some(works) = works.get_mut(place) {
-                works.push(Work {
-                    seq,
-                    clock,
-                    what: What::Tally(tally),
-                });
+                works.push(work);
             }
         }
         for tick in ticks {

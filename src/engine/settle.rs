@@ -7,6 +7,7 @@
 //! cost     nothing when no finding changed; else in proportion to the subject's findings
 
 use super::episode::{Cluster, Docket, Step, Transition};
+use super::event::Event;
 use super::feedback::{close, is_unfounded};
 use super::judge::Court;
 use super::rule::{Manifest, RuleStatus};
@@ -45,6 +46,18 @@ pub fn settle(court: &Court<'_>, subject: &mut Subject, sentence: &Sentence) -> 
         .any(|shift| shift.lost.is_some() || shift.new.is_none());
     let score = composite(court, subject, &mut core, lost, &mut steps);
     subject.core = (!core.is_empty()).then_some(core);
+    write(court, subject, score, &steps)
+}
+
+/// Closes what feedback names on a collective, which keeps no facts to find it in again.
+pub(super) fn hear(court: &Court<'_>, subject: &mut Subject, event: &Event) -> Vec<Message> {
+    let Some(mut core) = subject.core.take() else {
+        return Vec::new();
+    };
+    let mut steps = Vec::new();
+    super::feedback::hear(&subject.key, &mut core, event, &mut steps);
+    subject.core = Some(core);
+    let score = score(court, subject);
     write(court, subject, score, &steps)
 }
 
@@ -339,6 +352,7 @@ fn open_composite(
         findings_told: 0,
         opened_at: court.clock,
         verdict: None,
+        heard: None,
         told,
     };
     steps.push(composite_step(

@@ -14,7 +14,7 @@ use super::judge::Court;
 use super::rule::RuleSet;
 use super::schema::Stream;
 use super::sentence::{Changed, Sentence};
-use super::settle::{expire, next_due, settle};
+use super::settle::{self, expire, next_due, settle};
 use super::subject::facts::{Fact, Tombstone};
 use super::subject::series::Recent;
 use super::subject::state::Subject;
@@ -55,6 +55,7 @@ impl Shard {
             match &work.what {
                 What::Put { .. } | What::Withdraw { .. } => self.take(&court, work, out),
                 What::Tally(tally) => self.count(&court, work.seq, tally, out),
+                What::Hear { subject, event } => self.hear(&court, work.seq, (subject, event), out),
                 What::Tick => self.tick(&court, work.seq, collectives, out),
             }
         }
@@ -213,7 +214,7 @@ impl Shard {
                 };
                 (subject, changed, old)
             }
-            What::Tally(_) | What::Tick => return,
+            What::Tally(_) | What::Hear { .. } | What::Tick => return,
         };
         let slot = self.slot(key);
         trim(court, &mut slot.subject, changed.stream, out);
@@ -256,6 +257,22 @@ impl Shard {
         let messages = settle(court, &mut slot.subject, &sentence);
         collect(court, (seq, true), &tally.subject, messages, sentence, out);
         self.schedule(court, &tally.subject);
+    }
+
+    fn hear(
+        &mut self,
+        court: &Court<'_>,
+        seq: u64,
+        (subject, event): (&Arc<SubjectKey>, &Event),
+        out: &mut Outputs,
+    ) {
+        if self.get(subject).is_none_or(|s| s.core.is_none()) {
+            return;
+        }
+        let messages = settle::hear(court, &mut self.slot(subject).subject, event);
+        let sentence = Sentence::default();
+        collect(court, (seq, true), subject, messages, sentence, out);
+        self.schedule(court, subject);
     }
 
     fn tick(&mut self, court: &Court<'_>, seq: u64, collectives: bool, out: &mut Outputs) {

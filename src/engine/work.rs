@@ -55,6 +55,13 @@ pub enum What {
     },
     /// A count for a collective.
     Tally(Tally),
+    /// What officers found out about a warning on a collective.
+    Hear {
+        /// The collective.
+        subject: Arc<SubjectKey>,
+        /// The feedback.
+        event: Arc<Event>,
+    },
     /// The logical clock passed an hour.
     Tick,
 }

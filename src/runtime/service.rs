@@ -268,11 +268,6 @@ impl Service {
         let Some(warning) = self.board.get(id).map(|w| w.value().clone()) else {
             return Err(ActError::NotFound(format!("no warning {id}")));
         };
-        let is_collective =
-            SubjectKey::parse(&warning.subject).is_none_or(|subject| subject.kind.is_collective());
-        if is_collective {
-            return Err(ActError::Refused("feedback is for warnings about firms, persons, places; this one is about a collective".to_owned()));
-        }
         let verdict = finding
             .get("verdict")
             .and_then(Value::as_str)

@@ -117,6 +117,8 @@ pub struct Episode {
     pub opened_at: EventTime,
     /// What officers found out, once they said so: 属实, 部分属实, 不属实, 无法核实.
     pub verdict: Option<Box<str>>,
+    /// Which word of officers that verdict is: later ones take its place, earlier ones do not.
+    pub heard: Option<crate::engine::feedback::Latest>,
     /// What was last told of it, needed again when all it rested on is gone.
     pub told: Told,
 }
