@@ -7,6 +7,7 @@ mod args;
 mod audit;
 mod demo;
 mod dlq;
+mod explain;
 mod generate;
 mod look;
 mod progress;
@@ -73,6 +74,9 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
         Command::State(StateCommand::Import { state, file }) => look::import(&state, &file),
         Command::Warning(WarningCommand::List(list)) => look::warnings(&list, format),
         Command::Warning(WarningCommand::Show { id, state }) => look::warning(&id, &state, format),
+        Command::Warning(WarningCommand::Explain { id, state }) => {
+            explain::warning(&id, &state, format)
+        }
         Command::Generate(plan) => generate::generate(&plan, format),
         Command::Dlq(dlq) => dlq::dlq(&dlq, format),
         Command::Audit(audit) => audit::audit(&audit, format),
