@@ -48,6 +48,8 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Look at refused records, or try them again.
     Dlq(DlqArgs),
+    /// How the national exchange stands, and what waits for a decision.
+    Exchange(ExchangeArgs),
     /// Check the audit log.
     Audit(AuditArgs),
     /// Make a token for the HTTP doors.
@@ -97,21 +99,6 @@ pub enum RuleCommand {
     Check {
         /// A rules directory, or one rule file; without it, the shipped rules.
         path: Option<PathBuf>,
-    },
-    /// Say why rules warn of a subject or not: what was compared, what was seen, how far it is from another verdict.
-    Explain {
-        /// The subject, as `enterprise:9132…`.
-        #[arg(long)]
-        subject: String,
-        /// As of when: `2026-03-01` or `2026-03-01 08:30`.
-        #[arg(long)]
-        at: String,
-        /// Only this rule.
-        #[arg(long)]
-        rule: Option<String>,
-        /// Where state is.
-        #[command(flatten)]
-        state: StateArgs,
     },
     /// Run the `test_…` functions inside rules.
     Test {
@@ -168,14 +155,6 @@ pub enum StateCommand {
 pub enum WarningCommand {
     /// The warnings as they stand, gravest first.
     List(WarningListArgs),
-    /// Write one warning anew from the recorded facts, hold it against the stored one, and say how it came about.
-    Explain {
-        /// Its id, or the beginning of it.
-        id: String,
-        /// Where state is.
-        #[command(flatten)]
-        state: StateArgs,
-    },
     /// One warning with its evidence, what the rule saw, its basis.
     Show {
         /// Its id, or the beginning of it.
@@ -270,6 +249,41 @@ pub enum DlqCommand {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+/// `exchange`
+#[derive(Debug, clap::Args)]
+pub struct ExchangeArgs {
+    /// The configuration with `[exchange]`.
+    #[arg(long, global = true, default_value = "fenghuo.toml")]
+    pub config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ExchangeCommand,
+}
+
+/// `exchange …`
+#[derive(Debug, Subcommand)]
+pub enum ExchangeCommand {
+    /// What waits, what is parked and why, how many receipts there are.
+    Status,
+    /// Let a subject's messages wait until `retry`.
+    Park {
+        /// The subject: `enterprise:9132…`.
+        subject: String,
+        /// Why; shown by `status`.
+        #[arg(long)]
+        why: String,
+    },
+    /// Let a parked subject's messages go on, from the one that was refused.
+    Retry {
+        /// The subject: `enterprise:9132…`.
+        subject: String,
+    },
+    /// Send all that may be sent now, without the engine.
+    Send,
+    /// Compare our receipts with what the far end holds, by id and by the hash of the bytes.
+    Reconcile,
 }
 
 /// `audit`

@@ -7,7 +7,7 @@ mod args;
 mod audit;
 mod demo;
 mod dlq;
-mod explain;
+mod exchange;
 mod generate;
 mod look;
 mod progress;
@@ -74,11 +74,12 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
         Command::State(StateCommand::Import { state, file }) => look::import(&state, &file),
         Command::Warning(WarningCommand::List(list)) => look::warnings(&list, format),
         Command::Warning(WarningCommand::Show { id, state }) => look::warning(&id, &state, format),
-        Command::Warning(WarningCommand::Explain { id, state }) => {
-            explain::warning(&id, &state, format)
-        }
         Command::Generate(plan) => generate::generate(&plan, format),
         Command::Dlq(dlq) => dlq::dlq(&dlq, format),
+        Command::Exchange(order) => {
+            logging::start(args.log, None)?;
+            exchange::exchange(&order, format)
+        }
         Command::Audit(audit) => audit::audit(&audit, format),
         Command::Token(args) => {
             let (mut out, mut notes) = (std::io::stdout().lock(), std::io::stderr().lock());

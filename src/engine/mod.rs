@@ -33,4 +33,3 @@ pub mod score;
 pub mod feedback;
 pub mod settle;
 pub mod warning;
-pub mod explain;

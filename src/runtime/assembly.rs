@@ -4,7 +4,12 @@
 
 use super::bundle::{self, BundleError};
 use super::clock::Clock;
+use super::config::exchange::ExchangeConfig;
 use super::config::{ClockKind, Config, FileOrder, SourceConfig, SourceKind};
+use super::exchange::ExchangeError;
+use super::exchange::desk::Desk;
+use super::exchange::gateway::Gateway;
+use super::exchange::worker::{Equipment, Exchange};
 use super::journal::Head;
 use super::run::Job;
 use super::sink::{FileSink, OutputKind, Sink, StdoutSink, WebhookConfig, WebhookSink};
@@ -89,6 +94,9 @@ pub enum AssemblyError {
         #[source]
         cause: std::io::Error,
     },
+    /// The national exchange.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// A sink cannot be opened.
     #[error("cannot open a sink")]
     Sink(#[from] super::sink::SinkError),
@@ -158,6 +166,20 @@ pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, AssemblyError> {
     Ok(sinks)
 }
 
+/// The national exchange as configured; its store is locked from here on.
+pub fn exchange_of(config: &ExchangeConfig, clock: &Clock) -> Result<Exchange, ExchangeError> {
+    let gateway = Gateway::new(config.gateway.clone(), clock.clone())?;
+    let desk = Desk::open(Box::new(DiskStore::open(config.dir.join("state"))?))?;
+    Ok(Exchange::new(Equipment {
+        desk,
+        adapter: Box::new(gateway),
+        clock: clock.clone(),
+        parallel: config.parallel,
+        province: config.province.clone(),
+        directory: config.dir.clone(),
+    }))
+}
+
 /// A job that runs the configuration with these parts.
 pub fn job(
     config: &Config,
@@ -183,12 +205,21 @@ pub fn job(
         };
         specs.extend(spec(source, connector, key, (base, until_end, clock)));
     }
+    let mut sinks = sinks(config)?;
+    let exchange = match &config.exchange {
+        None => None,
+        Some(config) => {
+            let exchange = exchange_of(config, clock)?;
+            sinks.push(Box::new(exchange.start()));
+            Some(exchange)
+        }
+    };
     Ok(Job {
         store: Box::new(store),
         rules: parts.rules,
         connectors: parts.connectors,
         lanes: Box::new(move |head| specs.into_iter().map(|spec| lane(spec, head)).collect()),
-        sinks: sinks(config)?,
+        sinks,
         shards: config.engine.shards,
         clock: match config.engine.clock {
             ClockKind::Wall => Some(clock.clone()),
@@ -198,6 +229,7 @@ pub fn job(
         journal_bytes_max: config.engine.checkpoint_journal_bytes,
         questions: None,
         reload: None,
+        exchange,
     })
 }
 

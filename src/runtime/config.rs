@@ -8,10 +8,12 @@
 //! bounds   at most 256 sources; numbers as in [`defaults`]
 //! errors   [`ConfigError`]: the file cannot be read, or `file:line:column: …`
 
+pub mod exchange;
 pub mod sinks;
 pub mod table;
 
 use super::secret::{SecretError, Sensitive, read_secret};
+use exchange::{ExchangeConfig, exchange};
 use sinks::{SinksConfig, sinks};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -43,6 +45,14 @@ pub mod defaults {
     pub const WEBHOOK_TIMEOUT_MS: u64 = 5_000;
     /// Where the doors listen.
     pub const LISTEN: &str = "127.0.0.1:9464";
+    /// Where the national exchange keeps what waits, its receipts and decisions.
+    pub const EXCHANGE_DIR: &str = "exchange";
+    /// GB/T 2260 code of the province.
+    pub const PROVINCE: &str = "320000";
+    /// Requests to the national gateway at the same time, 1..=32.
+    pub const EXCHANGE_PARALLEL: u64 = 8;
+    /// How long a request to the national gateway may take, ms, 100..=60,000.
+    pub const GATEWAY_TIMEOUT_MS: u64 = 10_000;
     /// Where the audit log is written.
     pub const AUDIT: &str = "audit.jsonl";
 }
@@ -62,6 +72,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// Where warnings go; at least one.
     pub sinks: SinksConfig,
+    /// The national exchange; none if there is no `[exchange]`.
+    pub exchange: Option<ExchangeConfig>,
     /// The doors; none if there is no `[http]`.
     pub http: Option<HttpConfig>,
     /// The audit log.
@@ -210,6 +222,7 @@ impl Config {
         let http = http(&mut file, dir)?;
         let sources = sources(&mut file, dir, http.is_some())?;
         let sinks = sinks(&mut file, dir)?;
+        let exchange = exchange(&mut file, dir)?;
         let audit = one_path(&mut file, "audit", "path", dir, defaults::AUDIT)?;
         file.finish()?;
         Ok(Self {
@@ -218,6 +231,7 @@ impl Config {
             connectors_dir,
             sources,
             sinks,
+            exchange,
             http,
             audit,
         })

@@ -66,6 +66,9 @@ impl Doors {
         until_end: bool,
     ) -> Result<Self, DoorsError> {
         let metrics = Arc::new(Metrics::new(clock.now()));
+        if let Some(exchange) = &job.exchange {
+            exchange.count_with(metrics.exchange());
+        }
         let health = Arc::new(Health::default());
         let (sender, receiver) = sync_channel(QUESTIONS_MAX);
         job.questions = Some(receiver);

@@ -10,6 +10,7 @@
 //! bounds   labels: connectors × 15 codes, 4 levels × 14 cities × 5 transitions, rules, sinks; no subject ever
 //! errors   none: a row that cannot be registered is a bug, and a test registers all of them
 
+pub mod exchange;
 pub mod latency;
 mod registrar;
 pub mod table;
@@ -19,6 +20,7 @@ use crate::engine::event::SubjectKind;
 use crate::engine::reject::RejectCode;
 use crate::engine::subject::view::Level;
 use crate::engine::time::EventTime;
+pub use exchange::ExchangeMetrics;
 use latency::Latency;
 use prometheus::{
     Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec,
@@ -144,6 +146,7 @@ pub struct Metrics {
     pub http_connections: IntGauge,
     /// HTTP connections closed because there were too many.
     pub http_connections_refused: IntCounter,
+    exchange: ExchangeMetrics,
     calendar_until: IntGauge,
     logical_clock: IntGauge,
     outbox_oldest_seconds: Gauge,
@@ -207,6 +210,12 @@ impl Metrics {
             ready: r.int_gauge("fenghuo_ready"),
             http_connections: r.int_gauge("fenghuo_http_connections"),
             http_connections_refused: r.int_counter("fenghuo_http_connections_refused_total"),
+            exchange: ExchangeMetrics::new(
+                &r.int_counters("fenghuo_exchange_attempts_total"),
+                r.int_gauge("fenghuo_exchange_waiting"),
+                r.int_gauge("fenghuo_exchange_parked"),
+                r.int_gauge("fenghuo_exchange_oldest_seconds"),
+            ),
             calendar_until: r.int_gauge("fenghuo_calendar_until_timestamp_seconds"),
             logical_clock: r.int_gauge("fenghuo_logical_clock_timestamp_seconds"),
             outbox_oldest_seconds: r.gauge("fenghuo_outbox_oldest_seconds"),
@@ -265,6 +274,11 @@ impl Metrics {
             deliveries: self.families.deliveries.with_label_values(&[name]),
             failures: self.families.failures.with_label_values(&[name]),
         }
+    }
+
+    /// The counts of the national exchange.
+    pub fn exchange(&self) -> ExchangeMetrics {
+        self.exchange.clone()
     }
 
     /// Counts a warning's transition. `region` is the GB/T 2260 code of its subject, of which the city counts.

@@ -16,6 +16,7 @@ pub mod keeper;
 pub mod recover;
 // Where outputs leave.
 pub mod sink;
+pub mod exchange;
 pub mod dlq;
 // Watching and the doors.
 pub mod digest;

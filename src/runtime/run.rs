@@ -11,6 +11,7 @@
 //! errors   [`RunError`]; every one of them ends the process with exit code 3, and what was acknowledged is there
 
 use super::clock::{Clock, Stopwatch};
+use super::exchange::worker::Exchange;
 use super::journal::Head;
 use super::keeper::{Commit, KeepError, Keeper};
 use super::logging::chain;
@@ -60,6 +61,8 @@ pub struct Job {
     pub questions: Option<Receiver<Question>>,
     /// Loads the rules again, checked and tested.
     pub reload: Option<Reload>,
+    /// The national exchange; its sink is among the sinks.
+    pub exchange: Option<Exchange>,
 }
 
 /// Makes the lanes, given how far each source is read.

@@ -39,7 +39,6 @@ mod standing;
 mod tails;
 #[cfg(test)]
 mod tests;
-mod trace;
 mod who;
 
 pub use compiled::{Feed, Judgement, Rule};
@@ -49,7 +48,6 @@ pub use law::{Law, Laws, Measure, Measures};
 pub use manifest::{Manifest, RuleStatus};
 pub use scenario::{Outcome, TestReport};
 pub use set::{RuleSet, RuleSources};
-pub use trace::{Compared, Traced};
 
 /// Runs the tests of all rules, whatever their status, in the order of ids.
 pub fn run_tests(set: &RuleSet) -> Vec<TestReport> {

@@ -59,7 +59,7 @@ pub(super) fn sinks(file: &mut Table<'_>, dir: &Path) -> Result<SinksConfig, Tom
     Ok(config)
 }
 
-fn check_url(table: &Table<'_>, url: &Placed<String>) -> Result<(), TomlError> {
+pub(super) fn check_url(table: &Table<'_>, url: &Placed<String>) -> Result<(), TomlError> {
     if url.value.starts_with("https://") {
         return Ok(());
     }

@@ -53,6 +53,18 @@ fn the_example_shows_the_defaults() {
     assert_eq!(kinds(&full), kinds(&shown));
     let webhook = full.sinks.webhook.take().unwrap();
     assert_eq!(webhook.timeout_ms, defaults::WEBHOOK_TIMEOUT_MS);
+    let exchange = full.exchange.take().unwrap();
+    assert!(shown.exchange.is_none());
+    assert_eq!(
+        exchange.dir,
+        shown.engine.state.with_file_name(defaults::EXCHANGE_DIR)
+    );
+    assert_eq!(exchange.province, defaults::PROVINCE);
+    assert_eq!(
+        u64::try_from(exchange.parallel).unwrap(),
+        defaults::EXCHANGE_PARALLEL
+    );
+    assert_eq!(exchange.gateway.timeout_ms, defaults::GATEWAY_TIMEOUT_MS);
     let http = full.http.unwrap();
     assert!(http.tokens.is_some() && http.tls.is_some());
 }
@@ -110,7 +122,7 @@ fn unknown_keys_name_the_nearest() {
     check(
         &format!("{LEAST}[htpp]\n"),
         &expect![[
-            r#"c.toml:6:2: unknown key "htpp" in the file; known here: "engine", "rules", "connectors", "http", "source", "sinks", "audit" (did you mean "http"?)"#
+            r#"c.toml:6:2: unknown key "htpp" in the file; known here: "engine", "rules", "connectors", "http", "source", "sinks", "exchange", "audit" (did you mean "http"?)"#
         ]],
     );
     check(

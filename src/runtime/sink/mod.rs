@@ -214,6 +214,12 @@ pub enum SinkError {
         /// What is wrong and what to do.
         what: String,
     },
+    /// The national exchange cannot take outputs over.
+    #[error("exchange: {what}")]
+    Exchange {
+        /// Why not.
+        what: String,
+    },
     /// The crash-testing twin was told to fail here.
     #[error("sink: crash asked for at delivery {delivery}")]
     Injected {

@@ -1,0 +1,53 @@
+//! What the national exchange counts.
+
+use crate::runtime::exchange::Outcome;
+use crate::runtime::exchange::desk::Standing;
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
+
+/// Handles of the exchange's metrics.
+#[derive(Debug, Clone)]
+pub struct ExchangeMetrics {
+    attempts: [IntCounter; 5],
+    waiting: IntGauge,
+    parked: IntGauge,
+    oldest: IntGauge,
+}
+
+impl ExchangeMetrics {
+    pub(super) fn new(
+        attempts: &IntCounterVec,
+        waiting: IntGauge,
+        parked: IntGauge,
+        oldest: IntGauge,
+    ) -> Self {
+        let words = ["accepted", "refused", "unsure", "denied", "untrusted"];
+        Self {
+            attempts: words.map(|word| attempts.with_label_values(&[word])),
+            waiting,
+            parked,
+            oldest,
+        }
+    }
+
+    /// Counts an attempt.
+    pub fn attempt(&self, outcome: &Outcome) {
+        let [accepted, refused, unsure, denied, untrusted] = &self.attempts;
+        match outcome {
+            Outcome::Accepted(_) => accepted,
+            Outcome::Refused(_) => refused,
+            Outcome::Unsure { .. } => unsure,
+            Outcome::Denied(_) => denied,
+            Outcome::Untrusted(_) => untrusted,
+        }
+        .inc();
+    }
+
+    /// How things stand; the age of the oldest is in ms.
+    pub fn standing(&self, standing: &Standing, age_ms: i64) {
+        self.waiting
+            .set(i64::try_from(standing.waiting).unwrap_or(i64::MAX));
+        self.parked
+            .set(i64::try_from(standing.parked.len()).unwrap_or(i64::MAX));
+        self.oldest.set(age_ms / 1_000);
+    }
+}
