@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fenghuo::engine::event::{Event, Fields, Op, SubjectKey, SubjectKind, Validity, Value};
-use fenghuo::engine::rule::{Judgement, RuleSet, RuleSources};
+use fenghuo::engine::rule::{Judgement, Memo, RuleSet, RuleSources};
 use fenghuo::engine::schema::{Stream, field};
 use fenghuo::engine::subject::facts::{Fact, Facts};
 use fenghuo::engine::subject::view::{Anchor, View};
@@ -109,7 +109,7 @@ fn judge(criterion: &mut Criterion) {
             as_of: as_of(event.occurred_at, event.precision),
         };
         criterion.bench_function(&format!("decide {}", rule.manifest().id), |bench| {
-            bench.iter(|| black_box(rule.decide(&set, black_box(&judgement))));
+            bench.iter(|| black_box(rule.decide(black_box(&judgement), &mut Memo::default())));
         });
     }
 }

@@ -8,15 +8,15 @@
 //! bounds   an anchor older than the allowance for late facts is frozen: its window may no longer be whole. Its finding
 //!          stays, unless the fact it rests on is the one that went.
 //! errors   a rule that fails gives a [`RuleFault`]; its older finding on that anchor stays
-//! cost     a fact that is the newest of its subject is judged once per rule on its stream
+//! cost     a fact that is the newest of its subject is judged once per rule on its stream; what rules ask of the same
+//!          subject as of the same time is answered once, so anchors are judged one after the other, each by all its rules
 
 use super::event::{Event, RecordKey};
-use super::rule::{Judgement, Rule, RuleSet, RuleStatus};
-use super::schema::Field;
-use super::sentence::{Changed, RuleFault, Sentence, Shift, Spoken, count, finding_of, rests_on};
+use super::rule::{Judgement, Memo, Rule, RuleSet};
+use super::sentence::{Changed, RuleFault, Sentence, Spoken, count, finding_of};
 use super::subject::series::GroupKey;
-use super::subject::state::{Check, Finding, Subject};
-use super::subject::view::{Anchor, Verdict};
+use super::subject::state::{Check, Holdings, Subject};
+use super::subject::view::{Anchor, Verdict, View};
 use super::time::{DAY_MS, EventTime, as_of};
 use std::sync::Arc;
 
@@ -34,46 +34,48 @@ pub struct Court<'a> {
     pub clock: EventTime,
 }
 
-struct Bench<'a, 'b> {
-    court: Court<'a>,
-    subject: &'b mut Subject,
-    out: &'b mut Sentence,
+/// One subject before the court.
+pub(super) struct Bench<'a, 'b> {
+    pub(super) court: Court<'a>,
+    pub(super) subject: &'b mut Subject,
+    pub(super) out: &'b mut Sentence,
+}
+
+/// An anchor that is judged, by one rule after the other.
+#[derive(Debug)]
+struct Seat<'s> {
+    view: &'s View,
+    anchor: Anchor,
+    group: Option<&'s Arc<GroupKey>>,
+    event: Option<&'s Arc<Event>>,
+    as_of: EventTime,
+    /// The record that a verdict may have to do without.
+    lost: Option<RecordKey>,
+    /// No rule has a finding or wants to look again here.
+    is_blank: bool,
 }
 
 impl Court<'_> {
     /// Judges what a changed fact of an individual concerns.
     pub fn judge_fact(&self, subject: &mut Subject, changed: &Changed, out: &mut Sentence) {
-        let kind = subject.key.kind;
-        let fields = changed.fields();
         let mut bench = Bench {
             court: *self,
             subject,
             out,
         };
-        for at in self.set.readers(kind, changed.stream) {
-            if let Some(rule) = self.set.rules().get(*at) {
-                bench.judge_rule(*at, rule, changed, fields.as_deref());
-            }
-        }
+        bench.judge_itself(changed);
+        bench.judge_others(changed);
     }
 
     /// Judges an anchor again because its rule asked for it.
     pub fn judge_check(&self, subject: &mut Subject, check: &Check, out: &mut Sentence) {
-        let found = self
-            .set
-            .rules()
-            .iter()
-            .enumerate()
-            .find(|(_, r)| r.manifest().id == check.rule);
         let mut bench = Bench {
             court: *self,
             subject,
             out,
         };
-        match found {
-            Some((at, rule)) => {
-                bench.judge(at, rule, check.anchor, check.group.as_ref(), None, None);
-            }
+        match self.set.place(&check.rule) {
+            Some(at) => bench.judge_by(&[at], check.anchor, check.group.as_ref(), None),
             None => bench.set_check(&check.rule, check.group.as_ref(), check.anchor, None),
         }
     }
@@ -86,10 +88,19 @@ impl Court<'_> {
             subject,
             out,
         };
+        let mut due = Vec::new();
         for at in self.set.readers(kind, event.stream) {
             if let Some(rule) = self.set.rules().get(*at) {
-                bench.judge_group(*at, rule, event);
+                bench.days_of(*at, rule, event, &mut due);
             }
+        }
+        due.sort_unstable();
+        for same in due.chunk_by(|a, b| (&a.0, a.1) == (&b.0, b.1)) {
+            let Some((group, day, _)) = same.first() else {
+                continue;
+            };
+            let rules: Vec<usize> = same.iter().map(|(.., at)| *at).collect();
+            bench.judge_by(&rules, Anchor::Day(*day), Some(group), None);
         }
     }
 
@@ -110,7 +121,7 @@ impl Court<'_> {
             out,
         };
         for (key, _) in bench.anchors(rule, since, EventTime::MAX) {
-            bench.judge(at, rule, Anchor::Fact(key), None, None, None);
+            bench.judge_by(&[at], Anchor::Fact(key), None, None);
         }
     }
 
@@ -120,56 +131,104 @@ impl Court<'_> {
 }
 
 impl Bench<'_, '_> {
-    fn judge_rule(
-        &mut self,
-        at: usize,
-        rule: &Arc<Rule>,
-        changed: &Changed,
-        fields: Option<&[Field]>,
-    ) {
-        let manifest = rule.manifest();
+    /// The changed fact itself, by the rules that are judged on its stream.
+    fn judge_itself(&mut self, changed: &Changed) {
+        let set = self.court.set;
+        let kind = self.subject.key.kind;
         let lost = changed.was.map(|_| changed.key);
-        if manifest.on.contains(&changed.stream) {
-            let anchor = Anchor::Fact(changed.key);
-            if let Some(event) = &changed.now {
-                self.judge(at, rule, anchor, None, Some(event), lost);
-            } else {
-                self.set_check(&manifest.id, None, anchor, None);
-                self.set_finding(at, rule, None, anchor, None, lost);
+        let anchor = Anchor::Fact(changed.key);
+        let anchored = set.anchored(kind, changed.stream);
+        if let (Some(event), Some(view)) = (&changed.now, self.subject.view(None)) {
+            let seat = Seat {
+                view: &view,
+                anchor,
+                group: None,
+                event: Some(event),
+                as_of: as_of(event.occurred_at, event.precision),
+                lost,
+                is_blank: self.is_blank(anchor, None),
+            };
+            self.judge_seat(anchored, &seat);
+        } else {
+            for at in anchored {
+                if let Some(rule) = set.rules().get(*at) {
+                    self.set_check(&rule.manifest().id, None, anchor, None);
+                    self.set_finding(*at, rule, None, anchor, None, lost);
+                }
             }
         }
-        if let Some(lost) = lost {
-            self.drop_orphans(at, rule, lost);
+        let Some(lost) = lost else { return };
+        for at in set.readers(kind, changed.stream) {
+            if let Some(rule) = set.rules().get(*at) {
+                self.drop_orphans(*at, rule, lost);
+            }
         }
-        if !manifest.reads.contains(&changed.stream) {
-            return;
-        }
-        // An update of fields that the rule never looks at changes no other verdict.
-        if fields.is_some_and(|fields| !rule.mentions_any(fields)) {
-            return;
-        }
+    }
+
+    /// The other anchors that can see the changed fact, by the rules that read its stream.
+    fn judge_others(&mut self, changed: &Changed) {
+        let set = self.court.set;
+        let lost = changed.was.map(|_| changed.key);
+        let fields = changed.fields();
         let times = [
             changed.was,
             changed.now.as_ref().map(|event| event.occurred_at),
         ];
         let from = times.into_iter().flatten().min().unwrap_or(EventTime::MAX);
         let newest = times.into_iter().flatten().max().unwrap_or(EventTime::MIN);
-        let through = if changed.stream.is_standing() {
-            EventTime::MAX
-        } else {
-            newest.plus_ms(manifest.history_ms)
-        };
-        for (key, as_of) in self.anchors(rule, from, through) {
-            if key == changed.key {
+        let is_last = self.is_last(changed.key, from);
+        let mut due = Vec::new();
+        for at in set.readers(self.subject.key.kind, changed.stream) {
+            let Some(rule) = set.rules().get(*at) else {
+                continue;
+            };
+            let manifest = rule.manifest();
+            if (is_last && !manifest.uses_checks) || !manifest.reads.contains(&changed.stream) {
                 continue;
             }
-            let anchor = Anchor::Fact(key);
-            if self.court.is_frozen(as_of) {
-                self.drop_if_rests_on(at, rule, anchor, lost);
+            // An update of fields that the rule never looks at changes no other verdict.
+            if fields
+                .as_ref()
+                .is_some_and(|fields| !rule.mentions_any(fields))
+            {
+                continue;
+            }
+            let through = if changed.stream.is_standing() {
+                EventTime::MAX
             } else {
-                self.judge(at, rule, anchor, None, None, lost);
+                newest.plus_ms(manifest.history_ms)
+            };
+            let anchors = self.anchors(rule, from, through).into_iter();
+            due.extend(
+                anchors
+                    .filter(|(key, _)| *key != changed.key)
+                    .map(|(key, as_of)| (as_of, key, *at)),
+            );
+        }
+        due.sort_unstable();
+        for same in due.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let Some((as_of, key, _)) = same.first() else {
+                continue;
+            };
+            let rules: Vec<usize> = same.iter().map(|(.., at)| *at).collect();
+            if self.court.is_frozen(*as_of) {
+                self.drop_if_rests_on(&rules, Anchor::Fact(*key), lost);
+            } else {
+                self.judge_by(&rules, Anchor::Fact(*key), None, lost);
             }
         }
+    }
+
+    /// Whether no other fact is as late as a time, so that no judgement of another fact can see it.
+    fn is_last(&self, changed: RecordKey, from: EventTime) -> bool {
+        self.subject.facts().is_none_or(|facts| {
+            facts.streams().all(|(stream, _)| {
+                let after = EventTime(from.0.saturating_sub(DAY_MS));
+                let late = facts.window(stream, after, EventTime::MAX).iter();
+                late.filter(|fact| fact.key != changed)
+                    .all(|fact| as_of(fact.time, fact.precision) < from)
+            })
+        })
     }
 
     /// The anchors of a rule whose judgement can reach the time from `from` to `through`, with their as-of times.
@@ -207,7 +266,14 @@ impl Bench<'_, '_> {
         anchors
     }
 
-    fn judge_group(&mut self, at: usize, rule: &Arc<Rule>, event: &Event) {
+    /// The days of a collective's group whose judgement by a rule can see the fact.
+    fn days_of(
+        &mut self,
+        at: usize,
+        rule: &Arc<Rule>,
+        event: &Event,
+        due: &mut Vec<(Arc<GroupKey>, i32, usize)>,
+    ) {
         let manifest = rule.manifest();
         let day = event.occurred_at.day();
         let span = i32::try_from(manifest.history_ms / DAY_MS).unwrap_or(i32::MAX);
@@ -216,80 +282,116 @@ impl Bench<'_, '_> {
                 continue;
             };
             let group = Arc::new(feed.group(*stream, &event.fields));
-            let days: Vec<i32> = match &self.subject.holdings {
-                super::subject::state::Holdings::Groups(groups) => groups
-                    .get(&group)
-                    .map(|s| {
-                        s.slice(day.saturating_sub(1), day.saturating_add(span))
-                            .iter()
-                            .map(|d| d.day)
-                            .collect()
-                    })
-                    .unwrap_or_default(),
-                super::subject::state::Holdings::Facts(_) => return,
+            let Holdings::Groups(groups) = &self.subject.holdings else {
+                return;
             };
+            let days = groups.get(&group).map_or(&[][..], |series| {
+                series.slice(day.saturating_sub(1), day.saturating_add(span))
+            });
+            let has_day = days.first().is_some_and(|first| first.day == day);
+            due.extend(
+                days.iter()
+                    .filter(|d| !self.court.is_frozen(EventTime::from_day(d.day)))
+                    .map(|d| (Arc::clone(&group), d.day, at)),
+            );
             // The day itself may have lost its last fact.
-            if days.first() != Some(&day) && *stream == event.stream {
+            if !has_day && *stream == event.stream {
                 let anchor = Anchor::Day(day);
                 self.set_check(&manifest.id, Some(&group), anchor, None);
                 self.set_finding(at, rule, Some(&group), anchor, None, None);
             }
-            for day in days {
-                if !self.court.is_frozen(EventTime::from_day(day)) {
-                    self.judge(at, rule, Anchor::Day(day), Some(&group), None, None);
-                }
-            }
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a part of one place or judgement"
-    )]
-    fn judge(
+    /// Judges an anchor by some rules; does nothing when its fact is gone.
+    fn judge_by(
         &mut self,
-        at: usize,
-        rule: &Arc<Rule>,
+        rules: &[usize],
         anchor: Anchor,
         group: Option<&Arc<GroupKey>>,
-        event: Option<&Arc<Event>>,
         lost: Option<RecordKey>,
     ) {
-        if !matches!(
-            rule.manifest().status,
-            RuleStatus::Active | RuleStatus::Shadow
-        ) {
-            return;
-        }
-        if self.court.suspended.get(at).copied().unwrap_or(false) {
-            count(&mut self.out.debts, at);
-            return;
-        }
-        let Some((event, mut now)) = self.anchor_event(anchor, event) else {
-            return;
-        };
         let Some(view) = self.subject.view(group) else {
             return;
         };
-        let anchor_time = now;
+        let (event, as_of) = match anchor {
+            Anchor::Day(day) => (None, EventTime::from_day(day).plus_ms(DAY_MS - 1)),
+            Anchor::Fact(key) => {
+                let found = self.subject.facts().and_then(|facts| facts.find(key));
+                let Some(event) = found.and_then(|(stream, fact)| fact.event(stream)) else {
+                    return;
+                };
+                let time = as_of(event.occurred_at, event.precision);
+                (Some(Arc::new(event)), time)
+            }
+        };
+        let seat = Seat {
+            view: &view,
+            anchor,
+            group,
+            event: event.as_ref(),
+            as_of,
+            lost,
+            is_blank: self.is_blank(anchor, group),
+        };
+        self.judge_seat(rules, &seat);
+    }
+
+    fn judge_seat(&mut self, rules: &[usize], seat: &Seat<'_>) {
+        let set = self.court.set;
+        let mut memo = Memo::default();
+        for at in rules {
+            let Some(rule) = set.rules().get(*at) else {
+                continue;
+            };
+            if !rule.manifest().status.is_judged() {
+                continue;
+            }
+            if self.court.suspended.get(*at).copied().unwrap_or(false) {
+                count(&mut self.out.debts, *at);
+                continue;
+            }
+            self.judge(*at, rule, seat, &mut memo);
+        }
+    }
+
+    /// Whether no finding stands on an anchor, and nobody wants to look at it again.
+    fn is_blank(&self, anchor: Anchor, group: Option<&Arc<GroupKey>>) -> bool {
+        self.subject.core.as_ref().is_none_or(|core| {
+            let found = core.findings.iter();
+            let checks = core.checks.iter();
+            !found
+                .map(|f| (f.anchor, f.group.as_ref()))
+                .chain(checks.map(|c| (c.anchor, c.group.as_ref())))
+                .any(|(a, g)| a == anchor && g == group)
+        })
+    }
+
+    fn judge<'s>(&mut self, at: usize, rule: &'s Arc<Rule>, seat: &Seat<'s>, memo: &mut Memo<'s>) {
+        let mut now = seat.as_of;
         let mut next_check = None;
         let mut since = None;
         let mut verdict = Verdict::default();
         for _ in 0..CHECKS_MAX {
             count(&mut self.out.calls, at);
             let judgement = Judgement {
-                view: &view,
-                anchor,
-                event: event.as_ref(),
+                view: seat.view,
+                anchor: seat.anchor,
+                event: seat.event,
                 as_of: now,
             };
-            verdict = match rule.decide(self.court.set, &judgement) {
+            let decided = if now == seat.as_of {
+                rule.decide(&judgement, memo)
+            } else {
+                rule.decide(&judgement, &mut Memo::default())
+            };
+            verdict = match decided {
                 Ok(verdict) => verdict,
                 Err(error) => {
                     let message = error.to_string();
                     self.out.faults.push(RuleFault {
                         rule: at,
-                        anchor,
+                        anchor: seat.anchor,
                         message,
                     });
                     return;
@@ -302,182 +404,17 @@ impl Bench<'_, '_> {
                 Some(_) | None => break,
             }
         }
-        self.set_check(&rule.manifest().id, group, anchor, next_check);
+        if seat.is_blank && next_check.is_none() && !verdict.speaks() {
+            return;
+        }
+        self.set_check(&rule.manifest().id, seat.group, seat.anchor, next_check);
         let spoken = Spoken {
-            anchor_time,
+            anchor_time: seat.as_of,
             since,
             judged_at: now,
             next_at: next_check,
         };
-        let finding = finding_of(rule, anchor, group, spoken, verdict);
-        self.set_finding(at, rule, group, anchor, finding, lost);
-    }
-
-    /// The anchor's event and its as-of time; nothing when the fact is gone.
-    fn anchor_event(
-        &self,
-        anchor: Anchor,
-        event: Option<&Arc<Event>>,
-    ) -> Option<(Option<Arc<Event>>, EventTime)> {
-        match (anchor, event) {
-            (Anchor::Day(day), _) => Some((None, EventTime::from_day(day).plus_ms(DAY_MS - 1))),
-            (Anchor::Fact(_), Some(event)) => Some((
-                Some(Arc::clone(event)),
-                as_of(event.occurred_at, event.precision),
-            )),
-            (Anchor::Fact(key), None) => {
-                let (stream, fact) = self.subject.facts()?.find(key)?;
-                let event = fact.event(stream)?;
-                let time = as_of(event.occurred_at, event.precision);
-                Some((Some(Arc::new(event)), time))
-            }
-        }
-    }
-
-    fn set_check(
-        &mut self,
-        rule: &Arc<str>,
-        group: Option<&Arc<GroupKey>>,
-        anchor: Anchor,
-        at: Option<EventTime>,
-    ) {
-        if at.is_none()
-            && self
-                .subject
-                .core
-                .as_ref()
-                .is_none_or(|core| core.checks.is_empty())
-        {
-            return;
-        }
-        let checks = &mut self.subject.core_mut().checks;
-        let place = checks.binary_search_by(|c| {
-            (c.rule.as_ref(), c.group.as_ref(), c.anchor).cmp(&(rule.as_ref(), group, anchor))
-        });
-        match (place, at) {
-            (Ok(found), Some(at)) => {
-                if let Some(check) = checks.get_mut(found) {
-                    check.at = at;
-                }
-            }
-            (Ok(found), None) => {
-                checks.remove(found);
-            }
-            (Err(place), Some(at)) => {
-                let check = Check {
-                    rule: Arc::clone(rule),
-                    group: group.cloned(),
-                    anchor,
-                    at,
-                };
-                checks.insert(place, check);
-            }
-            (Err(_), None) => {}
-        }
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a part of one place or judgement"
-    )]
-    fn set_finding(
-        &mut self,
-        at: usize,
-        rule: &Arc<Rule>,
-        group: Option<&Arc<GroupKey>>,
-        anchor: Anchor,
-        finding: Option<Finding>,
-        lost: Option<RecordKey>,
-    ) {
-        let id = &rule.manifest().id;
-        if finding.is_none()
-            && self
-                .subject
-                .core
-                .as_ref()
-                .is_none_or(|c| c.findings.is_empty())
-        {
-            return;
-        }
-        let core = self.subject.core_mut();
-        let place = core.place_of(id, group, anchor);
-        let old = match place {
-            Ok(found) => core.findings.get(found).cloned(),
-            Err(_) => None,
-        };
-        let rests_on_lost = match (&old, lost) {
-            // A record that was only updated and still carries the finding is not lost.
-            (Some(old), Some(lost)) => {
-                rests_on(old, lost) && !finding.as_ref().is_some_and(|new| rests_on(new, lost))
-            }
-            _ => false,
-        };
-        if old == finding && !rests_on_lost {
-            return;
-        }
-        match (place, &finding) {
-            (Ok(found), Some(new)) => {
-                if let Some(slot) = core.findings.get_mut(found) {
-                    slot.clone_from(new);
-                }
-            }
-            (Ok(found), None) => {
-                core.findings.remove(found);
-            }
-            (Err(place), Some(new)) => {
-                core.findings.insert(place, new.clone());
-                core.limit(id, group);
-            }
-            (Err(_), None) => {}
-        }
-        let lost = lost.filter(|_| rests_on_lost);
-        self.out.shifts.push(Shift {
-            rule: at,
-            group: group.cloned(),
-            old,
-            new: finding,
-            lost,
-        });
-    }
-
-    /// Drops the findings that rest on a lost record and whose own anchor is past every window.
-    fn drop_orphans(&mut self, at: usize, rule: &Arc<Rule>, lost: RecordKey) {
-        let Some(core) = self.subject.core.as_ref() else {
-            return;
-        };
-        let Some(facts) = self.subject.facts() else {
-            return;
-        };
-        let id = &rule.manifest().id;
-        let orphans: Vec<Anchor> = core
-            .findings
-            .iter()
-            .filter(|f| f.rule == *id && rests_on(f, lost))
-            .filter(|f| matches!(f.anchor, Anchor::Fact(key) if facts.find(key).is_none()))
-            .map(|f| f.anchor)
-            .collect();
-        for anchor in orphans {
-            self.set_finding(at, rule, None, anchor, None, Some(lost));
-        }
-    }
-
-    fn drop_if_rests_on(
-        &mut self,
-        at: usize,
-        rule: &Arc<Rule>,
-        anchor: Anchor,
-        lost: Option<RecordKey>,
-    ) {
-        let Some(lost) = lost else { return };
-        let Some(core) = self.subject.core.as_ref() else {
-            return;
-        };
-        let found = core.place_of(&rule.manifest().id, None, anchor).ok();
-        if found
-            .and_then(|p| core.findings.get(p))
-            .is_some_and(|f| rests_on(f, lost))
-        {
-            self.set_finding(at, rule, None, anchor, None, Some(lost));
-        }
+        let finding = finding_of(rule, seat.anchor, seat.group, spoken, verdict);
+        self.set_finding(at, rule, seat.group, seat.anchor, finding, seat.lost);
     }
 }

@@ -28,6 +28,7 @@ pub mod subject;
 pub mod rule;
 pub mod sentence;
 pub mod judge;
+mod ledger;
 pub mod episode;
 pub mod score;
 pub mod feedback;

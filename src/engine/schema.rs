@@ -177,6 +177,16 @@ impl Field {
         FIELDS.get(usize::from(self.0)).unwrap_or(&UNKNOWN)
     }
 
+    /// Its row in [`FIELDS`].
+    pub fn row(self) -> u8 {
+        self.0
+    }
+
+    /// The field of a row; a number that is no row is a field of no stream.
+    pub fn at_row(row: u8) -> Self {
+        Self(row)
+    }
+
     /// The field's name.
     pub fn name(self) -> &'static str {
         self.spec().name

@@ -114,10 +114,10 @@ pub(super) fn finding_of(
     })
 }
 
-/// Counts a call of a rule.
+/// Counts a call of a rule; the same rule may stand in the list several times.
 pub(super) fn count(counts: &mut Vec<(usize, u32)>, rule: usize) {
-    match counts.iter_mut().find(|(r, _)| *r == rule) {
-        Some((_, n)) => *n = n.saturating_add(1),
-        None => counts.push((rule, 1)),
+    match counts.last_mut() {
+        Some((last, n)) if *last == rule => *n = n.saturating_add(1),
+        _ => counts.push((rule, 1)),
     }
 }

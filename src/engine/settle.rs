@@ -11,6 +11,7 @@ use super::event::Event;
 use super::feedback::{close, is_unfounded};
 use super::judge::Court;
 use super::rule::{Manifest, RuleStatus};
+use super::schema::Stream;
 use super::score::Contribution;
 use super::sentence::{Sentence, Shift};
 use super::subject::series::GroupKey;
@@ -47,6 +48,16 @@ pub fn settle(court: &Court<'_>, subject: &mut Subject, sentence: &Sentence) -> 
     let score = composite(court, subject, &mut core, lost, &mut steps);
     subject.core = (!core.is_empty()).then_some(core);
     write(court, subject, score, &steps)
+}
+
+/// Whether a judging left everything as it was, so that there is nothing to settle. The composite falls with time alone;
+/// that is seen at the tick at which it is due.
+pub fn is_unmoved(subject: &mut Subject, sentence: &Sentence, stream: Stream) -> bool {
+    let unmoved = sentence.shifts.is_empty() && stream != Stream::Feedback;
+    if unmoved && subject.core.as_ref().is_some_and(|core| core.is_empty()) {
+        subject.core = None;
+    }
+    unmoved
 }
 
 /// Closes what feedback names on a collective, which keeps no facts to find it in again.

@@ -14,7 +14,7 @@ use super::judge::Court;
 use super::rule::RuleSet;
 use super::schema::Stream;
 use super::sentence::{Changed, Sentence};
-use super::settle::{self, expire, next_due, settle};
+use super::settle::{self, expire, is_unmoved, next_due, settle};
 use super::subject::facts::{Fact, Tombstone};
 use super::subject::series::Recent;
 use super::subject::state::Subject;
@@ -220,7 +220,11 @@ impl Shard {
         trim(court, &mut slot.subject, changed.stream, out);
         let mut sentence = Sentence::default();
         court.judge_fact(&mut slot.subject, &changed, &mut sentence);
-        let messages = settle(court, &mut slot.subject, &sentence);
+        let messages = if is_unmoved(&mut slot.subject, &sentence, changed.stream) {
+            Vec::new()
+        } else {
+            settle(court, &mut slot.subject, &sentence)
+        };
         let anchors = [old, changed.now.clone()];
         if court.set.listens_to_findings() {
             tally_findings(court, work, &slot.subject, &sentence, &anchors, out);
@@ -254,7 +258,11 @@ impl Shard {
         }
         let mut sentence = Sentence::default();
         court.judge_count(&mut slot.subject, event, &mut sentence);
-        let messages = settle(court, &mut slot.subject, &sentence);
+        let messages = if is_unmoved(&mut slot.subject, &sentence, event.stream) {
+            Vec::new()
+        } else {
+            settle(court, &mut slot.subject, &sentence)
+        };
         collect(court, (seq, true), &tally.subject, messages, sentence, out);
         self.schedule(court, &tally.subject);
     }

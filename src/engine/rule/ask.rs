@@ -12,7 +12,7 @@ use crate::engine::subject::peek::{Peek, ValueRef};
 use crate::engine::time::{DAY_MS, EventTime};
 use rhai::{Array, INT, Map};
 use rust_decimal::Decimal;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Digits after the point of an average.
 const AVERAGE_DIGITS: u32 = 4;
@@ -61,8 +61,11 @@ impl Filter {
     /// Whether the fields hold such values. A list field fits if any of its entries does.
     pub(super) fn fits(&self, peek: &Peek<'_>) -> bool {
         self.0.iter().all(|(field, wanted)| {
+            if let [Value::Text(text)] = wanted.as_slice() {
+                return peek.is_text(*field, text);
+            }
             peek.get(*field)
-                .is_some_and(|held| wanted.iter().any(|value| fits(held, value)))
+                .is_some_and(|held| wanted.iter().any(|value| fits(&held, value)))
         })
     }
 
@@ -127,6 +130,11 @@ impl<'a> Window<'a> {
         }
     }
 
+    /// Its stream.
+    pub(super) fn stream(&self) -> Stream {
+        self.stream
+    }
+
     /// Where it begins.
     pub(super) fn after(&self) -> EventTime {
         self.after
@@ -182,8 +190,8 @@ impl<'a> Window<'a> {
         let mut total = Decimal::ZERO;
         for (fact, peek) in self.peeks() {
             let part = match peek.get(field) {
-                Some(ValueRef::Decimal(part)) => *part,
-                Some(ValueRef::Int(part)) => Decimal::from(*part),
+                Some(ValueRef::Decimal(part)) => part,
+                Some(ValueRef::Int(part)) => Decimal::from(part),
                 _ => continue,
             };
             each(fact);
@@ -194,14 +202,14 @@ impl<'a> Window<'a> {
 
     /// How many different values a field has; `each` gets the facts that have it.
     pub(super) fn distinct(&self, field: Field, mut each: impl FnMut(&'a Fact)) -> INT {
-        let mut values = BTreeSet::new();
+        let mut values = Vec::new();
         for (fact, peek) in self.peeks() {
             if let Some(value) = peek.get(field) {
-                values.insert(value.clone());
+                values.push(value);
                 each(fact);
             }
         }
-        int(values.len())
+        int(different(values))
     }
 
     /// How many facts that fit, those that say the same in a field counted once, those that do not state it each.
@@ -211,19 +219,23 @@ impl<'a> Window<'a> {
         filter: Option<&Filter>,
         mut each: impl FnMut(&'a Fact),
     ) -> INT {
-        let mut values = BTreeSet::new();
+        let mut values = Vec::new();
         let mut silent = 0;
         for (fact, peek) in self.fitting(filter) {
             match peek.get(field) {
-                Some(value) => {
-                    values.insert(value.clone());
-                }
+                Some(value) => values.push(value),
                 None => silent += 1,
             }
             each(fact);
         }
-        int(values.len() + silent)
+        int(different(values) + silent)
     }
+}
+
+fn different(mut values: Vec<ValueRef<'_>>) -> usize {
+    values.sort_unstable();
+    values.dedup();
+    values.len()
 }
 
 /// `count` facts in `ms`, as so many in `days` days.
@@ -232,6 +244,15 @@ pub(super) fn average(count: INT, ms: i64, days: i64) -> Decimal {
     (Decimal::from(count) * per)
         .round_dp(AVERAGE_DIGITS)
         .normalize()
+}
+
+/// The name that the newest fact with one gives the subject.
+pub(super) fn name(facts: &Facts, as_of: EventTime) -> Option<&str> {
+    let newest = facts.streams().filter_map(|(stream, _)| {
+        let mut facts = Window::whole(facts, stream, as_of).peeks().rev();
+        facts.find_map(|(fact, peek)| Some((fact.time, peek.text(field::name)?)))
+    });
+    newest.max().map(|(_, name)| name)
 }
 
 /// A fact of a standing stream: its place and what it says.
@@ -254,7 +275,7 @@ fn text<'a>(peek: &Peek<'a>, field: Field) -> &'a str {
 /// The time that a field holds.
 pub(super) fn time(peek: &Peek<'_>, field: Field) -> Option<EventTime> {
     match peek.get(field) {
-        Some(ValueRef::Time(time, _)) => Some(*time),
+        Some(ValueRef::Time(time, _)) => Some(time),
         _ => None,
     }
 }
@@ -351,9 +372,7 @@ pub(super) fn registry(facts: &Facts, as_of: EventTime) -> Option<Registry<'_>> 
             fields: BTreeMap::new(),
         });
         registry.fields.remove(&field::changed_items);
-        registry
-            .fields
-            .extend(peek.iter().map(|(field, value)| (field, value.clone())));
+        registry.fields.extend(peek.iter());
         registry.newest = fact;
         registry.id = id;
         registry.count += 1;

@@ -2,17 +2,16 @@
 
 use super::context::{Context, Tag};
 use super::error::RuleError;
-use super::guard::{Guard, Sight};
+use super::guard::{Guard, Look, Memo, Sight, Whose};
 use super::law::{Laws, Measures};
 use super::manifest::Manifest;
 use super::record::Record;
-use super::set::RuleSet;
 use super::who::Who;
 use crate::engine::calendar::Calendar;
 use crate::engine::event::{Event, Fields, Value};
 use crate::engine::schema::{Field, Stream};
 use crate::engine::score::Scoring;
-use crate::engine::subject::series::GroupKey;
+use crate::engine::subject::series::{GroupKey, Groups, Series};
 use crate::engine::subject::view::{Anchor, Verdict, View};
 use crate::engine::time::EventTime;
 use rhai::{AST, CallFnOptions, Dynamic, Engine, Scope};
@@ -73,6 +72,23 @@ impl Feed {
             .iter()
             .map(|field| text_of(fields, *field).unwrap_or_default())
             .collect()
+    }
+
+    /// The counts of this feed that go with a judged group: those of the same values.
+    pub(super) fn series<'a>(
+        &self,
+        stream: Stream,
+        groups: &'a Groups,
+        judged: &GroupKey,
+    ) -> Option<&'a Series> {
+        if judged.stream == stream && judged.by == self.key {
+            return groups.get(judged);
+        }
+        groups.get(&GroupKey {
+            stream,
+            by: self.key.clone(),
+            values: judged.values.clone(),
+        })
     }
 
     /// The value that is counted once, if the feed counts different values and the fact has one.
@@ -184,31 +200,45 @@ impl Rule {
             .map(|(_, feed)| feed)
     }
 
-    /// Judges an anchor. The verdict is a function of the judgement and the rule set alone.
-    pub fn decide(&self, _set: &RuleSet, judgement: &Judgement<'_>) -> Result<Verdict, RuleError> {
-        if self.is_silent(judgement) {
-            return Ok(Verdict::default());
+    /// Judges an anchor. The verdict is a function of the judgement and the rule set alone; `memo` keeps what other rules
+    /// asked of the same subject as of the same time.
+    pub fn decide<'a>(
+        &'a self,
+        judgement: &Judgement<'a>,
+        memo: &mut Memo<'a>,
+    ) -> Result<Verdict, RuleError> {
+        match self.look(judgement, memo) {
+            Look::Silent(check_at) => Ok(Verdict {
+                check_at,
+                ..Verdict::default()
+            }),
+            Look::Unknown => self.judge(judgement, false),
         }
-        self.judge(judgement, false)
     }
 
-    /// Whether the rule's first look shows that it has nothing to say; false if only Rhai can tell.
-    pub(super) fn is_silent(&self, judgement: &Judgement<'_>) -> bool {
-        let (Some(guard), View::Individual { facts, .. }, Some(event)) =
-            (&self.guard, judgement.view, judgement.event)
-        else {
-            return false;
+    /// What the rule's first look shows.
+    pub fn look<'a>(&'a self, judgement: &Judgement<'a>, memo: &mut Memo<'a>) -> Look {
+        let Some(guard) = &self.guard else {
+            return Look::Unknown;
         };
-        guard.is_silent(Sight {
-            facts,
-            event,
+        let whose = match (judgement.view, judgement.event, judgement.anchor) {
+            (View::Individual { facts, .. }, Some(event), _) => Whose::Individual(facts, event),
+            (View::Collective { groups, group, .. }, _, Anchor::Day(day)) => {
+                Whose::Collective(groups, group, EventTime::from_day(day))
+            }
+            _ => return Look::Unknown,
+        };
+        let sight = Sight {
+            core: &self.core,
+            key: judgement.view.key(),
+            whose,
             as_of: judgement.as_of,
-            calendar: &self.core.shared.calendar,
-        })
+        };
+        guard.look(sight, memo)
     }
 
     /// The same, with what the rule saw even if it said nothing.
-    pub fn explain(&self, _set: &RuleSet, judgement: &Judgement<'_>) -> Result<Verdict, RuleError> {
+    pub fn explain(&self, judgement: &Judgement<'_>) -> Result<Verdict, RuleError> {
         self.judge(judgement, true)
     }
 

@@ -7,7 +7,7 @@ use super::context::{Answer, Context, Question, Seen};
 use super::convert::fail;
 use super::who::Given;
 use crate::engine::schema::{Field, Stream};
-use crate::engine::subject::series::{GroupKey, Series};
+use crate::engine::subject::series::Series;
 use crate::engine::subject::view::View;
 use crate::engine::time::DAY_MS;
 use rhai::{Dynamic, INT};
@@ -60,10 +60,5 @@ fn series(context: &Context, stream: Stream, distinct: Option<Field>) -> Given<O
             distinct.map_or(String::new(), |field| format!(" 的 {}", field.name()))
         ));
     };
-    let key = GroupKey {
-        stream,
-        by: feed.key.clone(),
-        values: group.values.clone(),
-    };
-    Ok(groups.get(&key))
+    Ok(feed.series(stream, groups, group))
 }

@@ -44,6 +44,7 @@ mod who;
 pub use compiled::{Feed, Judgement, Rule};
 pub use diagnostic::{Diagnostic, Severity};
 pub use error::RuleError;
+pub use guard::{Look, Memo};
 pub use law::{Law, Laws, Measure, Measures};
 pub use manifest::{Manifest, RuleStatus};
 pub use scenario::{Outcome, TestReport};

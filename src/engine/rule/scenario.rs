@@ -9,6 +9,7 @@
 use super::compiled::{Judgement, Rule};
 use super::context::{Tag, tag};
 use super::convert::{fail, fault, time as read_time, to_value};
+use super::guard::{Look, Memo};
 use super::stage::{Said, Stage};
 use super::who::{Given, field_of, stream};
 use crate::engine::event::Fields;
@@ -269,12 +270,15 @@ pub(super) fn run(rule: &Arc<Rule>) -> Vec<TestReport> {
 
 /// Judges with words about the place, for a failure inside `decide`. The two ways of judging are held against each other.
 pub(super) fn judge(rule: &Rule, judgement: &Judgement<'_>) -> Given<Verdict> {
-    let is_silent = rule.is_silent(judgement);
+    let look = rule.look(judgement, &mut Memo::default());
     match rule.judge(judgement, false) {
-        Ok(verdict) if is_silent && verdict != Verdict::default() => {
+        Ok(verdict) if !look.agrees(&verdict) => {
             fail("系统缺陷:预判为不预警,而规则有话要说;请报告给开发者")
         }
         Ok(verdict) => Ok(verdict),
+        Err(_) if look != Look::Unknown => {
+            fail("系统缺陷:预判为不预警,而规则执行失败;请报告给开发者")
+        }
         Err(error) => fail(format!(
             "decide 在第 {} 行第 {} 列失败:{}",
             error.line, error.column, error.message

@@ -11,7 +11,7 @@ use super::bodies::bodies;
 use super::compiled::{Core, Feed, Rule, Shared};
 use super::diagnostic::{Diagnostic, Report, Severity};
 use super::error::parse_error;
-use super::guard::Guard;
+use super::guard::{Guard, Questions};
 use super::law::{Laws, Measures, titles};
 use super::manifest::{Literal, Manifest};
 use super::{api, sandbox};
@@ -100,9 +100,10 @@ impl RuleSet {
         let mut files: Vec<&(String, String)> = sources.files.iter().collect();
         files.sort_unstable();
         let mut rules = Vec::new();
+        let mut questions = Questions::default();
         for (path, text) in files {
             let mut report = Report::new(path, text, &mut diagnostics);
-            rules.extend(load_rule(path, text, &shared, &mut report).map(Arc::new));
+            rules.extend(load_rule(path, text, &shared, &mut questions, &mut report).map(Arc::new));
         }
         refuse_twins(&rules, &mut diagnostics);
         diagnostics.sort_by_key(|d| (d.file.clone(), d.line, d.column));
@@ -129,13 +130,16 @@ impl RuleSet {
         &self.rules
     }
 
+    /// The place of the rule with this id.
+    pub fn place(&self, id: &str) -> Option<usize> {
+        self.rules
+            .binary_search_by(|rule| rule.manifest().id.as_ref().cmp(id))
+            .ok()
+    }
+
     /// The rule with this id.
     pub fn rule(&self, id: &str) -> Option<&Arc<Rule>> {
-        let at = self
-            .rules
-            .binary_search_by(|rule| rule.manifest().id.as_ref().cmp(id))
-            .ok()?;
-        self.rules.get(at)
+        self.rules.get(self.place(id)?)
     }
 
     /// What somebody should look at, though it did not stop the load.
@@ -300,6 +304,7 @@ fn load_rule(
     path: &str,
     text: &str,
     shared: &Arc<Shared>,
+    questions: &mut Questions,
     report: &mut Report<'_>,
 ) -> Option<Rule> {
     if sandbox::SOURCE_BYTES_MAX < text.len() {
@@ -337,11 +342,13 @@ fn load_rule(
             }
         }
     }
-    let guard = if manifest.is_collective() {
-        None
+    // Counts of groups are the same for rules that count the same feeds only.
+    if manifest.is_collective() {
+        questions.scope(&format!("{feeds:?}"));
     } else {
-        Guard::new(&bodies(&ast), &params, &manifest)
-    };
+        questions.scope("");
+    }
+    let guard = Guard::new(&bodies(&ast), &params, &manifest, questions);
     Some(Rule {
         guard,
         core: Arc::new(Core {

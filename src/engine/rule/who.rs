@@ -337,21 +337,10 @@ fn name(context: &Context) -> String {
     {
         return name.to_owned();
     }
-    if let View::Individual { facts, .. } = &context.view {
-        let newest = facts
-            .streams()
-            .filter_map(|(stream, _)| {
-                let window = Window::whole(facts, stream, context.as_of);
-                let mut named = window
-                    .peeks()
-                    .rev()
-                    .filter_map(|(fact, peek)| Some((fact.time, peek.text(field::name)?)));
-                named.next()
-            })
-            .max();
-        if let Some((_, name)) = newest {
-            return name.to_owned();
-        }
+    if let View::Individual { facts, .. } = &context.view
+        && let Some(name) = ask::name(facts, context.as_of)
+    {
+        return name.to_owned();
     }
     context.view.key().key.to_string()
 }

@@ -9,6 +9,7 @@
 //! errors   content that cannot be decoded gives `None`: the store has checked every byte before
 //! cost     window O(log n), insert O(n) in one stream
 
+use super::body;
 use crate::engine::event::{Event, Op, Rank, RecordKey, SubjectKey, Validity};
 use crate::engine::schema::Stream;
 use crate::engine::time::{EventTime, Precision};
@@ -33,65 +34,61 @@ pub struct Fact {
     body: Box<[u8]>,
 }
 
+/// What stands behind a fact's fields.
 #[derive(Serialize)]
-struct BodyRef<'a> {
+struct TailRef<'a> {
     source: &'a str,
     record_id: &'a str,
     rank: Rank,
     op: Op,
     arrived_at: EventTime,
     subjects: &'a [SubjectKey],
-    fields: &'a crate::engine::event::Fields,
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct Tail {
     source: Box<str>,
     record_id: Box<str>,
     rank: Rank,
     op: Op,
     arrived_at: EventTime,
     subjects: Vec<SubjectKey>,
-    fields: crate::engine::event::Fields,
 }
 
 impl Fact {
     /// The fact that a live event states.
     pub fn of(event: &Event, rank: Rank) -> Self {
-        let body = BodyRef {
+        let tail = TailRef {
             source: &event.source,
             record_id: &event.record_id,
             rank,
             op: event.op,
             arrived_at: event.arrived_at,
             subjects: &event.subjects,
-            fields: &event.fields,
         };
         Self {
             time: event.occurred_at,
             key: event.record_key(),
             precision: event.precision,
-            body: postcard::to_stdvec(&body)
-                .unwrap_or_default()
-                .into_boxed_slice(),
+            body: body::encode(&event.fields, &tail),
         }
     }
 
     /// The event that stated it.
     pub fn event(&self, stream: Stream) -> Option<Event> {
-        let body: Body = postcard::from_bytes(&self.body).ok()?;
+        let tail: Tail = body::read_tail(&self.body)?;
         Some(Event {
-            source: body.source,
-            record_id: body.record_id,
-            version: body.rank.version,
-            op: body.op,
+            source: tail.source,
+            record_id: tail.record_id,
+            version: tail.rank.version,
+            op: tail.op,
             stream,
             occurred_at: self.time,
             precision: self.precision,
-            arrived_at: body.arrived_at,
+            arrived_at: tail.arrived_at,
             validity: Validity::Valid,
-            subjects: body.subjects,
-            fields: body.fields,
+            subjects: tail.subjects,
+            fields: body::fields(&self.body)?,
         })
     }
 
@@ -102,9 +99,7 @@ impl Fact {
 
     /// The rank of the version that it is.
     pub fn rank(&self) -> Option<Rank> {
-        postcard::from_bytes::<Body>(&self.body)
-            .ok()
-            .map(|body| body.rank)
+        body::read_tail::<Tail>(&self.body).map(|tail| tail.rank)
     }
 
     /// Bytes it takes in memory.

@@ -1,5 +1,6 @@
 //! What is known of one subject.
 
+mod body;
 pub mod facts;
 pub mod peek;
 pub mod series;

@@ -5,16 +5,22 @@
 
 use super::questions::question;
 use super::value::Constant;
-use super::{Comparison, Each, Function, Operation, Step, Tree};
+use super::{Comparison, Each, Function, Operation, Questions, Step, Tree};
 use crate::engine::rule::bodies::Body;
+use crate::engine::rule::manifest::Manifest;
 use crate::engine::schema::{Field, Stream};
-use rhai::{ASTFlags, Dynamic, Expr, FnCallExpr, FnPtr, Map, OpAssignment, Stmt, Token};
+use rhai::{ASTFlags, Dynamic, Expr, FnCallExpr, FnPtr, Map, Stmt, Token};
 
 /// How deep functions of the rule are put into each other.
 const INLINE_DEPTH_MAX: usize = 4;
 
 /// The tree of `decide` and how many slots it has.
-pub(super) fn decide(bodies: &[Body], params: &Map) -> Option<(Vec<Step>, usize)> {
+pub(super) fn decide(
+    bodies: &[Body],
+    params: &Map,
+    manifest: &Manifest,
+    questions: &mut Questions,
+) -> Option<(Vec<Step>, usize)> {
     let body = bodies
         .iter()
         .find(|b| b.name == "decide" && b.params.len() == 3)?;
@@ -24,6 +30,8 @@ pub(super) fn decide(bodies: &[Body], params: &Map) -> Option<(Vec<Step>, usize)
     let mut compiler = Compiler {
         bodies,
         params,
+        manifest,
+        questions,
         names: vec![
             (ev.clone(), Name::Anchor),
             (who.clone(), Name::Who),
@@ -49,6 +57,8 @@ enum Name {
 pub(super) struct Compiler<'a> {
     bodies: &'a [Body],
     params: &'a Map,
+    pub(super) manifest: &'a Manifest,
+    questions: &'a mut Questions,
     names: Vec<(String, Name)>,
     slots: usize,
     depth: usize,
@@ -101,11 +111,11 @@ impl Compiler<'_> {
                 let Name::Slot(slot) = self.name(&parts.1.lhs)? else {
                     return None;
                 };
-                let plain: &OpAssignment = &parts.0;
-                if plain.is_op_assignment() {
-                    return None;
+                let tree = self.tree(&parts.1.rhs)?;
+                match parts.0.get_op_assignment_info() {
+                    None => Step::Set(slot, tree),
+                    Some((.., operator, _)) => Step::Change(slot, operation(operator)?, tree),
                 }
-                Step::Set(slot, self.tree(&parts.1.rhs)?)
             }
             Stmt::If(flow, _) => Step::If(
                 self.tree(&flow.expr)?,
@@ -125,7 +135,16 @@ impl Compiler<'_> {
                 Step::For(slot, list, body)
             }
             Stmt::Block(block) => Step::Value(Tree::Block(self.block(block.statements()))),
-            Stmt::Expr(expression) => Step::Value(self.tree(expression)?),
+            Stmt::Expr(expression) => match self.mutation(expression) {
+                Some(step) => step,
+                None => Step::Value(self.tree(expression)?),
+            },
+            Stmt::FnCall(call, _) if call.name == "check_on" && !self.has_own("check_on") => {
+                let [time] = call.args.as_slice() else {
+                    return None;
+                };
+                Step::Check(self.tree(time)?)
+            }
             Stmt::FnCall(call, _) => Step::Value(self.call(call)?),
             Stmt::Return(value, flags, _) if !flags.contains(ASTFlags::BREAK) => {
                 Step::Return(match value {
@@ -137,6 +156,31 @@ impl Compiler<'_> {
             Stmt::BreakLoop(None, ..) => Step::Continue,
             _ => return None,
         })
+    }
+
+    /// `x.sort()`, `x.dedup()`.
+    fn mutation(&self, expression: &Expr) -> Option<Step> {
+        let Expr::Dot(parts, flags, _) = expression else {
+            return None;
+        };
+        let (Some(Name::Slot(slot)), Expr::MethodCall(call, _)) =
+            (self.name(&parts.lhs), &parts.rhs)
+        else {
+            return None;
+        };
+        if flags.contains(ASTFlags::NEGATED) || !call.args.is_empty() || self.has_own(&call.name) {
+            return None;
+        }
+        match call.name.as_str() {
+            "sort" => Some(Step::Sort(slot)),
+            "dedup" => Some(Step::Dedup(slot)),
+            _ => None,
+        }
+    }
+
+    /// Whether the rule has a function of this name itself.
+    fn has_own(&self, name: &str) -> bool {
+        self.bodies.iter().any(|body| body.name == name)
     }
 
     /// An expression, if all of it is understood.
@@ -157,6 +201,13 @@ impl Compiler<'_> {
             Expr::FnCall(call, _) => self.call(call)?,
             Expr::Dot(parts, flags, _) if !flags.contains(ASTFlags::NEGATED) => {
                 self.chain(&parts.lhs, &parts.rhs)?
+            }
+            // A chain of places, or a place of a chain, is not looked into.
+            Expr::Index(parts, flags, _)
+                if !flags.contains(ASTFlags::NEGATED)
+                    && !matches!(parts.rhs, Expr::Dot(..) | Expr::Index(..)) =>
+            {
+                Tree::At(Box::new([self.tree(&parts.lhs)?, self.tree(&parts.rhs)?]))
             }
             _ => return None,
         })
@@ -198,8 +249,11 @@ impl Compiler<'_> {
         };
         let mut tree = match (self.name(receiver), first) {
             (Some(Name::Who), Expr::Property(property, _)) if property.2 == "now" => Tree::Now,
+            (Some(Name::Who), Expr::Property(property, _)) if property.2 == "name" => Tree::Name,
             (Some(Name::Who), Expr::MethodCall(call, _)) => {
-                Tree::Question(Box::new(question(self, call)?))
+                let question = question(self, call)?;
+                let number = self.questions.number(&question);
+                Tree::Question(Box::new(question), number)
             }
             (Some(Name::Who), _) => return None,
             (Some(Name::Params), Expr::Property(property, _)) => {
@@ -242,6 +296,7 @@ impl Compiler<'_> {
                     "some" => Some(Each::Some),
                     "all" => Some(Each::All),
                     "filter" => Some(Each::Filter),
+                    "map" => Some(Each::Map),
                     _ => None,
                 };
                 if let Some(each) = each {
@@ -360,17 +415,13 @@ impl Compiler<'_> {
             Token::LessThanEqualsTo => Tree::Compare(Comparison::LessOrEqual, pair),
             Token::GreaterThan => Tree::Compare(Comparison::Greater, pair),
             Token::GreaterThanEqualsTo => Tree::Compare(Comparison::GreaterOrEqual, pair),
-            Token::Plus => Tree::Arithmetic(Operation::Add, pair),
-            Token::Minus => Tree::Arithmetic(Operation::Subtract, pair),
-            Token::Multiply => Tree::Arithmetic(Operation::Multiply, pair),
-            Token::Divide => Tree::Arithmetic(Operation::Divide, pair),
-            _ => return None,
+            other => Tree::Arithmetic(operation(other)?, pair),
         })
     }
 
     fn function(&self, name: &str, arguments: Vec<Tree>) -> Option<Tree> {
         // A function of the rule called like a method is not looked into.
-        if self.bodies.iter().any(|body| body.name == name) {
+        if self.has_own(name) {
             return None;
         }
         let function = match (name, arguments.len()) {
@@ -390,6 +441,16 @@ impl Compiler<'_> {
         };
         Some(Tree::Call(function, arguments))
     }
+}
+
+fn operation(token: &Token) -> Option<Operation> {
+    Some(match token {
+        Token::Plus => Operation::Add,
+        Token::Minus => Operation::Subtract,
+        Token::Multiply => Operation::Multiply,
+        Token::Divide => Operation::Divide,
+        _ => return None,
+    })
 }
 
 /// The field of this name; a name is one row of the table, whichever streams have it.

@@ -3,11 +3,13 @@
 //! Every doubt is [`Stop::Unknown`]: a failure in Rhai, a type that guards do not know, a step that is not understood.
 
 use super::value::{Record, Value};
-use super::{Comparison, Each, FUEL_MAX, Function, Guard, Operation, Sight, Step, Tree};
+use super::{
+    Comparison, Each, FUEL_MAX, Function, Guard, Look, Memo, Operation, Sight, Step, Tree, Whose,
+};
+use crate::engine::rule::ask;
 use crate::engine::schema::{Field, Stream, field};
 use crate::engine::subject::peek::ValueRef;
 use crate::engine::time::EventTime;
-use rust_decimal::Decimal;
 use std::cmp::Ordering;
 use std::rc::Rc;
 
@@ -22,28 +24,34 @@ pub(super) enum Stop<'a> {
 
 type Got<'a> = Result<Value<'a>, Stop<'a>>;
 
+/// The longest text that a guard puts together, bytes; below Rhai's limit.
+const MADE_BYTES_MAX: usize = 4_096;
+
 /// One run.
-pub(super) struct Eval<'a> {
+pub(super) struct Eval<'a, 'm> {
     pub(super) sight: Sight<'a>,
-    pub(super) history_ms: i64,
-    on: &'a [Stream],
+    pub(super) memo: &'m mut Memo<'a>,
     slots: Vec<Value<'a>>,
+    check_at: Option<EventTime>,
     fuel: u32,
 }
 
 /// Whether the rule comes to its end, or to a `return`, saying nothing.
-pub(super) fn run<'a>(guard: &'a Guard, sight: Sight<'a>) -> bool {
+pub(super) fn run<'a>(guard: &'a Guard, sight: Sight<'a>, memo: &mut Memo<'a>) -> Look {
     let mut eval = Eval {
         sight,
-        history_ms: guard.history_ms,
-        on: &guard.on,
+        memo,
         slots: vec![Value::Unit; guard.slots],
+        check_at: None,
         fuel: FUEL_MAX,
     };
-    matches!(eval.block(&guard.body), Ok(_) | Err(Stop::Return(_)))
+    match eval.block(&guard.body) {
+        Ok(_) | Err(Stop::Return(_)) => Look::Silent(eval.check_at),
+        Err(_) => Look::Unknown,
+    }
 }
 
-impl<'a> Eval<'a> {
+impl<'a> Eval<'a, '_> {
     /// Takes so many steps from what is left.
     pub(super) fn spend(&mut self, steps: usize) -> Result<(), Stop<'a>> {
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
@@ -61,6 +69,15 @@ impl<'a> Eval<'a> {
                     let value = self.value(tree)?;
                     self.set(*slot, value);
                 }
+                Step::Change(slot, what, tree) => {
+                    let value = self.value(tree)?;
+                    let before = self.slots.get(*slot).cloned().unwrap_or(Value::Unit);
+                    let after = arithmetic(*what, &before, &value).ok_or(Stop::Unknown)?;
+                    self.set(*slot, after);
+                }
+                Step::Sort(slot) => self.change_list(*slot, sorted)?,
+                Step::Dedup(slot) => self.change_list(*slot, deduped)?,
+                Step::Check(tree) => self.check(tree)?,
                 Step::If(condition, yes, no) => {
                     result = if self.truth(condition)? {
                         self.block(yes)?
@@ -85,6 +102,29 @@ impl<'a> Eval<'a> {
         if let Some(place) = self.slots.get_mut(slot) {
             *place = value;
         }
+    }
+
+    fn change_list(
+        &mut self,
+        slot: usize,
+        change: fn(Vec<Value<'a>>) -> Option<Vec<Value<'a>>>,
+    ) -> Result<(), Stop<'a>> {
+        let Some(Value::List(items)) = self.slots.get(slot).cloned() else {
+            return Err(Stop::Unknown);
+        };
+        self.spend(items.len())?;
+        let changed = change(items.as_ref().clone()).ok_or(Stop::Unknown)?;
+        self.set(slot, Value::List(Rc::new(changed)));
+        Ok(())
+    }
+
+    /// Notes the earliest time at which the rule wants to be asked again.
+    fn check(&mut self, tree: &'a Tree) -> Result<(), Stop<'a>> {
+        let time = moment(&self.value(tree)?).ok_or(Stop::Unknown)?;
+        if self.sight.as_of < time {
+            self.check_at = Some(self.check_at.map_or(time, |earlier| earlier.min(time)));
+        }
+        Ok(())
     }
 
     fn for_each(&mut self, slot: usize, list: &'a Tree, body: &'a [Step]) -> Result<(), Stop<'a>> {
@@ -116,20 +156,28 @@ impl<'a> Eval<'a> {
             Tree::Constant(value) => Value::constant(value),
             Tree::Slot(slot) => self.slots.get(*slot).cloned().unwrap_or(Value::Unit),
             Tree::Anchor => Value::Anchor,
+            Tree::Name => self.name(),
+            Tree::At(pair) => self.item(pair)?,
             Tree::Now => Value::Time(self.sight.as_of),
             Tree::Field(of, field) => self.field(of, *field)?,
             Tree::Time(of) => match self.value(of)? {
-                Value::Anchor => Value::Time(self.sight.event.occurred_at),
+                Value::Anchor => Value::Time(match self.sight.whose {
+                    Whose::Individual(_, event) => event.occurred_at,
+                    Whose::Collective(_, _, day) => day,
+                }),
                 Value::Record(record) => Value::Time(record.fact.time),
                 Value::Registry(registry) => Value::Time(registry.time),
                 _ => return Err(Stop::Unknown),
             },
             Tree::Stream(of) => match self.value(of)? {
-                Value::Anchor => Value::Text(self.sight.event.stream.name()),
+                Value::Anchor => Value::Text(match self.sight.whose {
+                    Whose::Individual(_, event) => event.stream.name(),
+                    Whose::Collective(_, group, _) => group.stream.name(),
+                }),
                 Value::Record(record) => Value::Text(record.stream.name()),
                 _ => return Err(Stop::Unknown),
             },
-            Tree::Question(question) => self.answer(question)?,
+            Tree::Question(question, number) => self.ask(question, *number)?,
             Tree::And(parts) => Value::Bool(self.until(parts, false)?),
             Tree::Or(parts) => Value::Bool(self.until(parts, true)?),
             Tree::Coalesce(parts) => {
@@ -148,7 +196,11 @@ impl<'a> Eval<'a> {
                 _ => return Err(Stop::Unknown),
             },
             Tree::Compare(how, pair) => self.compare(*how, pair)?,
-            Tree::Arithmetic(what, pair) => self.arithmetic(*what, pair)?,
+            Tree::Arithmetic(what, pair) => {
+                let [left, right] = &**pair;
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                arithmetic(*what, &left, &right).ok_or(Stop::Unknown)?
+            }
             Tree::Call(function, arguments) => self.call(*function, arguments)?,
             Tree::Each(each, list, slot, body) => self.each(*each, list, *slot, body)?,
             Tree::Block(steps) => self.block(steps)?,
@@ -178,7 +230,7 @@ impl<'a> Eval<'a> {
     fn field(&mut self, of: &'a Tree, wanted: Field) -> Got<'a> {
         match self.value(of)? {
             Value::Anchor => self.anchor_field(wanted),
-            Value::Record(record) => record_field(&record, wanted),
+            Value::Record(record) => record_field(record, wanted),
             Value::Registry(registry) if wanted.spec().is_of(Stream::RegistryChange) => {
                 Ok(registry.fields.get(&wanted).map_or(Value::Unit, Value::of))
             }
@@ -187,14 +239,51 @@ impl<'a> Eval<'a> {
     }
 
     fn anchor_field(&self, wanted: Field) -> Got<'a> {
-        let event = self.sight.event;
-        // A field that only another stream of the rule has is not there.
-        let is_known = |stream: &Stream| wanted.spec().is_of(*stream);
-        if !is_known(&event.stream) && !self.on.iter().any(is_known) {
-            return Err(Stop::Unknown);
+        let on = &self.sight.core.manifest.on;
+        match self.sight.whose {
+            Whose::Individual(_, event) => {
+                // A field that only another stream of the rule has is not there.
+                let is_known = wanted.spec().is_of(event.stream)
+                    || on.iter().any(|stream| wanted.spec().is_of(*stream));
+                if !is_known {
+                    return Err(Stop::Unknown);
+                }
+                let held = event.fields.get(wanted);
+                Ok(held.map_or(Value::Unit, |value| Value::of(&ValueRef::from(value))))
+            }
+            Whose::Collective(_, group, _) => {
+                let by = &self.sight.core.manifest.by;
+                let at = by.iter().position(|field| *field == wanted);
+                let held = group.values.get(at.ok_or(Stop::Unknown)?);
+                let held = held.filter(|value| !value.is_empty());
+                Ok(held.map_or(Value::Unit, |value| Value::Text(value)))
+            }
         }
-        let held = event.fields.get(wanted);
-        Ok(held.map_or(Value::Unit, |value| Value::of(&ValueRef::from(value))))
+    }
+
+    /// The subject's name, as `who.name` gives it.
+    fn name(&self) -> Value<'a> {
+        let key = self.sight.key;
+        let name = match self.sight.whose {
+            Whose::Individual(facts, event) => {
+                let stated = event.fields.text(field::name);
+                stated.or_else(|| ask::name(facts, self.sight.as_of))
+            }
+            Whose::Collective(..) => None,
+        };
+        Value::Text(name.unwrap_or(&key.key))
+    }
+
+    /// `list[i]`, for a place that is there.
+    fn item(&mut self, pair: &'a [Tree; 2]) -> Got<'a> {
+        let [list, at] = pair;
+        let (Value::List(items), Value::Int(at)) = (self.value(list)?, self.value(at)?) else {
+            return Err(Stop::Unknown);
+        };
+        let at = usize::try_from(at).ok();
+        at.and_then(|at| items.get(at))
+            .cloned()
+            .ok_or(Stop::Unknown)
     }
 
     fn compare(&mut self, how: Comparison, pair: &'a [Tree; 2]) -> Got<'a> {
@@ -212,38 +301,14 @@ impl<'a> Eval<'a> {
         holds.map(Value::Bool).ok_or(Stop::Unknown)
     }
 
-    fn arithmetic(&mut self, what: Operation, pair: &'a [Tree; 2]) -> Got<'a> {
-        let [left, right] = pair;
-        let pair = (self.value(left)?, self.value(right)?);
-        if let (Value::Int(a), Value::Int(b)) = pair {
-            let result = match what {
-                Operation::Add => a.checked_add(b),
-                Operation::Subtract => a.checked_sub(b),
-                Operation::Multiply => a.checked_mul(b),
-                Operation::Divide => a.checked_div(b),
-            };
-            return result.map(Value::Int).ok_or(Stop::Unknown);
-        }
-        let number = |value: &Value<'_>| match value {
-            Value::Int(number) => Ok(Decimal::from(*number)),
-            Value::Decimal(number) => Ok(*number),
-            _ => Err(Stop::Unknown),
-        };
-        let (a, b) = (number(&pair.0)?, number(&pair.1)?);
-        let result = match what {
-            Operation::Add => a.checked_add(b),
-            Operation::Subtract => a.checked_sub(b),
-            Operation::Multiply => a.checked_mul(b),
-            Operation::Divide => a.checked_div(b),
-        };
-        result.map(Value::Decimal).ok_or(Stop::Unknown)
-    }
-
     fn each(&mut self, each: Each, list: &'a Tree, slot: usize, body: &'a [Step]) -> Got<'a> {
         let Value::List(items) = self.value(list)? else {
             return Err(Stop::Unknown);
         };
         let mut kept = Vec::new();
+        if each == Each::Map {
+            return self.mapped(&items, slot, body);
+        }
         for item in items.iter() {
             self.set(slot, item.clone());
             let (Ok(Value::Bool(truth)) | Err(Stop::Return(Value::Bool(truth)))) = self.block(body)
@@ -260,8 +325,20 @@ impl<'a> Eval<'a> {
         Ok(match each {
             Each::Some => Value::Bool(false),
             Each::All => Value::Bool(true),
-            Each::Filter => Value::List(Rc::new(kept)),
+            Each::Filter | Each::Map => Value::List(Rc::new(kept)),
         })
+    }
+
+    fn mapped(&mut self, items: &[Value<'a>], slot: usize, body: &'a [Step]) -> Got<'a> {
+        let mut made = Vec::with_capacity(items.len());
+        for item in items {
+            self.set(slot, item.clone());
+            let (Ok(value) | Err(Stop::Return(value))) = self.block(body) else {
+                return Err(Stop::Unknown);
+            };
+            made.push(value);
+        }
+        Ok(Value::List(Rc::new(made)))
     }
 
     fn call(&mut self, function: Function, arguments: &'a [Tree]) -> Got<'a> {
@@ -269,7 +346,7 @@ impl<'a> Eval<'a> {
         let mut next = || values.next().ok_or(Stop::Unknown);
         let first = next()?;
         let first = self.value(first)?;
-        let calendar = self.sight.calendar;
+        let calendar = &self.sight.core.shared.calendar;
         let known = match function {
             Function::Abs => match first {
                 Value::Int(number) => number.checked_abs().map(Value::Int),
@@ -277,18 +354,17 @@ impl<'a> Eval<'a> {
                 _ => None,
             },
             Function::Len => match first {
-                Value::List(items) => Some(Value::Int(crate::engine::rule::ask::int(items.len()))),
+                Value::List(items) => Some(Value::Int(ask::int(items.len()))),
                 _ => None,
             },
             Function::IsEmpty => match first {
                 Value::List(items) => Some(Value::Bool(items.is_empty())),
-                Value::Text(text) => Some(Value::Bool(text.is_empty())),
-                _ => None,
+                other => other.text().map(|text| Value::Bool(text.is_empty())),
             },
-            Function::Date => match first {
-                Value::Text(text) => EventTime::parse(text).map(|(time, _)| Value::Time(time)),
-                _ => None,
-            },
+            Function::Date => first
+                .text()
+                .and_then(EventTime::parse)
+                .map(|(time, _)| Value::Time(time)),
             Function::YearStart => moment(&first).and_then(|time| {
                 let first = jiff::civil::Date::new(time.date().year(), 1, 1).ok()?;
                 Some(Value::Time(EventTime::from_date(first)))
@@ -322,7 +398,7 @@ impl<'a> Eval<'a> {
     }
 }
 
-fn record_field<'a>(record: &Record<'a>, wanted: Field) -> Got<'a> {
+fn record_field(record: Record<'_>, wanted: Field) -> Got<'_> {
     let wanted = if record.is_licence && wanted == field::name {
         field::licence_kind
     } else {
@@ -331,14 +407,16 @@ fn record_field<'a>(record: &Record<'a>, wanted: Field) -> Got<'a> {
     if !wanted.spec().is_of(record.stream) {
         return Err(Stop::Unknown);
     }
-    Ok(record.peek.get(wanted).map_or(Value::Unit, Value::of))
+    Ok(record
+        .peek
+        .get(wanted)
+        .map_or(Value::Unit, |value| Value::of(&value)))
 }
 
 fn moment(value: &Value<'_>) -> Option<EventTime> {
     match value {
         Value::Time(time) => Some(*time),
-        Value::Text(text) => EventTime::parse(text).map(|(time, _)| time),
-        _ => None,
+        other => EventTime::parse(other.text()?).map(|(time, _)| time),
     }
 }
 
@@ -372,9 +450,8 @@ fn lesser<'a>(
 }
 
 fn contains<'a>(whole: &Value<'a>, part: &Value<'a>) -> Option<Value<'a>> {
-    match (whole, part) {
-        (Value::Text(whole), Value::Text(part)) => Some(Value::Bool(whole.contains(part))),
-        (Value::List(items), part) => {
+    match whole {
+        Value::List(items) => {
             for item in items.iter() {
                 if item.equals(part)? {
                     return Some(Value::Bool(true));
@@ -382,6 +459,47 @@ fn contains<'a>(whole: &Value<'a>, part: &Value<'a>) -> Option<Value<'a>> {
             }
             Some(Value::Bool(false))
         }
-        _ => None,
+        whole => Some(Value::Bool(whole.text()?.contains(part.text()?))),
     }
+}
+
+/// A sum, difference, product or quotient of numbers, or two texts in a row.
+fn arithmetic<'a>(what: Operation, left: &Value<'a>, right: &Value<'a>) -> Option<Value<'a>> {
+    if let (Value::Int(a), Value::Int(b)) = (left, right) {
+        let result = match what {
+            Operation::Add => a.checked_add(*b),
+            Operation::Subtract => a.checked_sub(*b),
+            Operation::Multiply => a.checked_mul(*b),
+            Operation::Divide => a.checked_div(*b),
+        };
+        return result.map(Value::Int);
+    }
+    if let (Operation::Add, Some(a), Some(b)) = (what, left.text(), right.text()) {
+        let is_short = a.len().saturating_add(b.len()) <= MADE_BYTES_MAX;
+        return is_short.then(|| Value::Made([a, b].concat().into()));
+    }
+    let (a, b) = (left.number()?, right.number()?);
+    let result = match what {
+        Operation::Add => a.checked_add(b),
+        Operation::Subtract => a.checked_sub(b),
+        Operation::Multiply => a.checked_mul(b),
+        Operation::Divide => a.checked_div(b),
+    };
+    result.map(Value::Decimal)
+}
+
+/// The items in order, if they are all whole numbers or all texts.
+fn sorted(mut items: Vec<Value<'_>>) -> Option<Vec<Value<'_>>> {
+    let alike = items.iter().all(|item| matches!(item, Value::Int(_)))
+        || items.iter().all(|item| item.text().is_some());
+    items.sort_by(|a, b| a.order(b).unwrap_or(Ordering::Equal));
+    alike.then_some(items)
+}
+
+/// The items without those that repeat the one before.
+fn deduped(mut items: Vec<Value<'_>>) -> Option<Vec<Value<'_>>> {
+    let alike = items.iter().all(|item| matches!(item, Value::Int(_)))
+        || items.iter().all(|item| item.text().is_some());
+    items.dedup_by(|a, b| a.equals(b) == Some(true));
+    alike.then_some(items)
 }

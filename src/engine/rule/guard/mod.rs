@@ -2,29 +2,39 @@
 //!
 //! Most judgements end in `return;` before anything is said, and most of their cost is Rhai's. So `decide` is also kept as
 //! a small tree ([`compile`]) of what this module understands: `let`, `if`, `for`, `return`, questions to `who`, fields,
-//! comparisons, arithmetic, dates, closures over lists. [`Guard::is_silent`] runs it ([`eval`]). It answers only when it
-//! came to a `return` (or the end) through nothing but what it understands, without any failure; then Rhai would have come
-//! there too, and nothing would have been said. In every other case it does not know, and Rhai judges from the start.
+//! comparisons, arithmetic, dates, texts, closures over lists, `check_on`. [`Guard::look`] runs it ([`eval`]). It answers
+//! only when it came to a `return` (or the end) through nothing but what it understands, without any failure; then Rhai
+//! would have come there too, and nothing would have been said. In every other case it does not know, and Rhai judges from
+//! the start.
 //!
 //! So a guard can never make a warning, change one, or hide a failure. A property test holds it to Rhai's answer.
 //!
+//! A question whose words all stand in the rule has a number ([`Questions`]), the same in every rule that asks it; its
+//! answer is kept in a [`Memo`] for the other rules that judge the same subject as of the same time.
+//!
 //! bounds   [`FUEL_MAX`] steps, far below Rhai's limit of operations; no more than [`SLOTS_MAX`] variables
-//! cost     tens of nanoseconds and what the questions cost
+//! cost     tens of nanoseconds and what the questions cost, once for all rules
 
 mod compile;
 mod eval;
+mod memo;
 mod questions;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub use memo::Memo;
+pub(super) use memo::Questions;
+
 use super::ask::Filter;
 use super::bodies::Body;
+use super::compiled::Core;
 use super::manifest::Manifest;
-use crate::engine::calendar::Calendar;
-use crate::engine::event::Event;
+use crate::engine::event::{Event, SubjectKey};
 use crate::engine::schema::{Field, Stream};
 use crate::engine::subject::facts::Facts;
+use crate::engine::subject::series::{GroupKey, Groups};
+use crate::engine::subject::view::Verdict;
 use crate::engine::time::EventTime;
 use rhai::Map;
 use value::Constant;
@@ -39,40 +49,72 @@ const SLOTS_MAX: usize = 40;
 pub(super) struct Guard {
     body: Vec<Step>,
     slots: usize,
-    history_ms: i64,
-    on: Box<[Stream]>,
+}
+
+/// Whose state a guard looks at.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// An individual: its facts, and which of them is judged.
+    Individual(&'a Facts, &'a Event),
+    /// A collective: its counts, and which group is judged on which day.
+    Collective(&'a Groups, &'a GroupKey, EventTime),
 }
 
 /// What a guard looks at.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sight<'a> {
-    /// The subject's facts.
-    pub facts: &'a Facts,
-    /// What is judged.
-    pub event: &'a Event,
+    /// The rule.
+    pub core: &'a Core,
+    /// The subject.
+    pub key: &'a SubjectKey,
+    /// Its state and what is judged.
+    pub whose: Whose<'a>,
     /// As of when.
     pub as_of: EventTime,
-    /// Working days.
-    pub calendar: &'a Calendar,
+}
+
+/// What a first look shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// The rule says nothing, and wants to be asked again at this time if there is one.
+    Silent(Option<EventTime>),
+    /// Only Rhai can tell.
+    Unknown,
+}
+
+impl Look {
+    /// Whether Rhai's verdict is what this look foretold.
+    pub(super) fn agrees(self, verdict: &Verdict) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Silent(check_at) => {
+                *verdict
+                    == Verdict {
+                        check_at,
+                        ..Verdict::default()
+                    }
+            }
+        }
+    }
 }
 
 impl Guard {
-    /// The guard of a rule on individuals, if any of it is understood.
-    pub(super) fn new(bodies: &[Body], params: &Map, manifest: &Manifest) -> Option<Self> {
-        let (body, slots) = compile::decide(bodies, params)?;
-        let guard = Self {
-            body,
-            slots,
-            history_ms: manifest.history_ms,
-            on: manifest.on.as_slice().into(),
-        };
+    /// The guard of a rule, if any of it is understood.
+    pub(super) fn new(
+        bodies: &[Body],
+        params: &Map,
+        manifest: &Manifest,
+        questions: &mut Questions,
+    ) -> Option<Self> {
+        let (body, slots) = compile::decide(bodies, params, manifest, questions)?;
+        let guard = Self { body, slots };
         let starts_blind = matches!(guard.body.first(), Some(Step::Unknown));
         (guard.slots <= SLOTS_MAX && !starts_blind).then_some(guard)
     }
 
-    /// Whether the rule surely says nothing, asks for no check and does not fail.
-    pub(super) fn is_silent<'a>(&'a self, sight: Sight<'a>) -> bool {
-        eval::run(self, sight)
+    /// Whether the rule surely says nothing and does not fail.
+    pub(super) fn look<'a>(&'a self, sight: Sight<'a>, memo: &mut Memo<'a>) -> Look {
+        eval::run(self, sight, memo)
     }
 }
 
@@ -81,6 +123,14 @@ impl Guard {
 enum Step {
     /// `let x = …`, `x = …`.
     Set(usize, Tree),
+    /// `x += …` and its like.
+    Change(usize, Operation, Tree),
+    /// `x.sort()`.
+    Sort(usize),
+    /// `x.dedup()`.
+    Dedup(usize),
+    /// `check_on(…)`.
+    Check(Tree),
     /// `if … { … } else { … }`.
     If(Tree, Vec<Step>, Vec<Step>),
     /// `for x in … { … }`.
@@ -109,11 +159,16 @@ enum Tree {
     /// `who.now`.
     Now,
     Field(Box<Tree>, Field),
+    /// `who.name`.
+    Name,
+    /// `x[i]`.
+    At(Box<[Tree; 2]>),
     /// `x.time`.
     Time(Box<Tree>),
     /// `x.stream`.
     Stream(Box<Tree>),
-    Question(Box<Question>),
+    /// A question, with its number if all rules that ask it get the same answer.
+    Question(Box<Question>, Option<u32>),
     And(Vec<Tree>),
     Or(Vec<Tree>),
     Coalesce(Vec<Tree>),
@@ -152,6 +207,7 @@ enum Each {
     Some,
     All,
     Filter,
+    Map,
 }
 
 /// A function that the guard knows.
@@ -171,7 +227,7 @@ enum Function {
     YearStart,
 }
 
-/// A question to `who`.
+/// A question to `who`. Spans are ms, within the rule's history; without a span the history stands in its place.
 #[derive(Debug, Clone)]
 enum Question {
     Count(Stream, i64, Wanted),
@@ -180,8 +236,8 @@ enum Question {
     Distinct(Stream, Field, i64),
     Average(Stream, i64, i64),
     List(Stream, i64, Wanted),
-    Last(Stream, Wanted),
-    DaysSince(Stream, Wanted),
+    Last(Stream, i64, Wanted),
+    DaysSince(Stream, i64, Wanted),
     Licence(Tree),
     Licences,
     OnList(Tree),

@@ -3,15 +3,16 @@
 use super::compile::Compiler;
 use super::eval::{Eval, Stop};
 use super::value::{Record, Registry, Value};
-use super::{Question, Tree, Wanted};
+use super::{Question, Tree, Wanted, Whose};
 use crate::engine::event;
 use crate::engine::rule::ask::{self, Filter, Window, int};
 use crate::engine::rule::convert::to_value;
 use crate::engine::rule::who::LIST_LENGTH_MAX;
 use crate::engine::schema::{Field, FieldType, Stream};
-use crate::engine::subject::facts::Fact;
+use crate::engine::subject::facts::{Fact, Facts};
 use crate::engine::subject::peek::Peek;
-use crate::engine::time::parse_span_ms;
+use crate::engine::subject::series::{GroupKey, Groups};
+use crate::engine::time::{DAY_MS, parse_span_ms};
 use rhai::{Array, Expr, FnCallExpr};
 use std::rc::Rc;
 
@@ -29,45 +30,48 @@ pub(super) fn question(compiler: &mut Compiler<'_>, call: &FnCallExpr) -> Option
     }
     let (first, rest) = arguments.split_first()?;
     let stream = Stream::by_name(&fixed_text(compiler, first)?)?;
+    let history_ms = compiler.manifest.history_ms;
     Some(match (name, rest) {
-        ("count", [span]) => Question::Count(stream, ms(compiler, span)?, Wanted::All),
+        ("count", [span]) => Question::Count(stream, ms(compiler, stream, span)?, Wanted::All),
         ("count", [span, filter]) => Question::Count(
             stream,
-            ms(compiler, span)?,
+            ms(compiler, stream, span)?,
             wanted(compiler, stream, filter)?,
         ),
-        ("list", [span]) => Question::List(stream, ms(compiler, span)?, Wanted::All),
+        ("list", [span]) => Question::List(stream, ms(compiler, stream, span)?, Wanted::All),
         ("list", [span, filter]) => Question::List(
             stream,
-            ms(compiler, span)?,
+            ms(compiler, stream, span)?,
             wanted(compiler, stream, filter)?,
         ),
-        ("weekly_average", [span]) => Question::Average(stream, ms(compiler, span)?, 7),
-        ("daily_average", [span]) => Question::Average(stream, ms(compiler, span)?, 1),
-        ("last", []) => Question::Last(stream, Wanted::All),
-        ("last", [filter]) => Question::Last(stream, wanted(compiler, stream, filter)?),
-        ("days_since", []) => Question::DaysSince(stream, Wanted::All),
-        ("days_since", [filter]) => Question::DaysSince(stream, wanted(compiler, stream, filter)?),
+        ("weekly_average", [span]) => Question::Average(stream, ms(compiler, stream, span)?, 7),
+        ("daily_average", [span]) => Question::Average(stream, ms(compiler, stream, span)?, 1),
+        ("last", []) => Question::Last(stream, history_ms, Wanted::All),
+        ("last", [filter]) => Question::Last(stream, history_ms, wanted(compiler, stream, filter)?),
+        ("days_since", []) => Question::DaysSince(stream, history_ms, Wanted::All),
+        ("days_since", [filter]) => {
+            Question::DaysSince(stream, history_ms, wanted(compiler, stream, filter)?)
+        }
         ("sum", [field, span]) => {
             let field = field_of(compiler, stream, field)?;
             if !matches!(field.spec().field_type, FieldType::Int | FieldType::Decimal) {
                 return None;
             }
-            Question::Sum(stream, field, ms(compiler, span)?)
+            Question::Sum(stream, field, ms(compiler, stream, span)?)
         }
         ("distinct", [field, span]) => Question::Distinct(
             stream,
             field_of(compiler, stream, field)?,
-            ms(compiler, span)?,
+            ms(compiler, stream, span)?,
         ),
         ("count_by", [field, span]) => {
             let field = field_of(compiler, stream, field)?;
-            Question::CountBy(stream, field, ms(compiler, span)?, Wanted::All)
+            Question::CountBy(stream, field, ms(compiler, stream, span)?, Wanted::All)
         }
         ("count_by", [field, span, filter]) => {
             let field = field_of(compiler, stream, field)?;
             let filter = wanted(compiler, stream, filter)?;
-            Question::CountBy(stream, field, ms(compiler, span)?, filter)
+            Question::CountBy(stream, field, ms(compiler, stream, span)?, filter)
         }
         _ => return None,
     })
@@ -78,8 +82,10 @@ fn fixed_text(compiler: &Compiler<'_>, expression: &Expr) -> Option<String> {
     value.is_string().then(|| value.to_string())
 }
 
-fn ms(compiler: &Compiler<'_>, expression: &Expr) -> Option<i64> {
-    parse_span_ms(&fixed_text(compiler, expression)?)
+/// The length of a window, within the rule's history; a longer one fails in Rhai.
+fn ms(compiler: &Compiler<'_>, stream: Stream, expression: &Expr) -> Option<i64> {
+    let ms = parse_span_ms(&fixed_text(compiler, expression)?)?;
+    (ms <= compiler.manifest.history_ms || stream.is_standing()).then_some(ms)
 }
 
 fn field_of(compiler: &Compiler<'_>, stream: Stream, expression: &Expr) -> Option<Field> {
@@ -116,54 +122,115 @@ fn wanted(compiler: &mut Compiler<'_>, stream: Stream, expression: &Expr) -> Opt
     Some(Wanted::Made(made, Some(Filter::new(fixed))))
 }
 
-impl<'a> Eval<'a> {
-    /// The answer to a question.
-    pub(super) fn answer(&mut self, question: &'a Question) -> Result<Value<'a>, Stop<'a>> {
-        let as_of = self.sight.as_of;
-        Ok(match question {
-            Question::Count(stream, ms, Wanted::All) => {
-                Value::Int(int(self.window(*stream, *ms)?.len()))
+impl<'a> Eval<'a, '_> {
+    /// The answer to a question, from the memo if another rule asked it before.
+    pub(super) fn ask(
+        &mut self,
+        question: &'a Question,
+        number: Option<u32>,
+    ) -> Result<Value<'a>, Stop<'a>> {
+        if let Some(known) = number.and_then(|number| self.memo.get(number)) {
+            return Ok(known.clone());
+        }
+        let answer = match self.sight.whose {
+            Whose::Individual(facts, _) => self.answer(question, facts)?,
+            Whose::Collective(groups, group, _) => self.count_groups(question, groups, group)?,
+        };
+        if let Some(number) = number {
+            self.memo.keep(number, answer.clone());
+        }
+        Ok(answer)
+    }
+
+    /// What is counted of the judged group, by whole days.
+    fn count_groups(
+        &self,
+        question: &Question,
+        groups: &'a Groups,
+        group: &'a GroupKey,
+    ) -> Result<Value<'a>, Stop<'a>> {
+        let (stream, distinct, ms) = match question {
+            Question::Count(stream, ms, Wanted::All) | Question::Average(stream, ms, _) => {
+                (*stream, None, *ms)
             }
+            Question::Distinct(stream, field, ms) => (*stream, Some(*field), *ms),
+            _ => return Err(Stop::Unknown),
+        };
+        let days = i32::try_from(ms / DAY_MS).unwrap_or(i32::MAX);
+        if ms % DAY_MS != 0 || days == 0 {
+            return Err(Stop::Unknown);
+        }
+        let core = self.sight.core;
+        let feed = core.feed(stream, distinct).ok_or(Stop::Unknown)?;
+        let series = feed.series(stream, groups, group);
+        let through = self.sight.as_of.day();
+        let after = through.saturating_sub(days);
+        let count = match distinct {
+            None => series.map_or(0, |series| series.count(after, through)),
+            Some(_) => series.map_or(0, |series| series.distinct(after, through)),
+        };
+        Ok(match question {
+            Question::Average(_, ms, per) => Value::Decimal(ask::average(count, *ms, *per)),
+            _ => Value::Int(count),
+        })
+    }
+
+    /// The answer of an individual's facts.
+    fn answer(&mut self, question: &'a Question, facts: &'a Facts) -> Result<Value<'a>, Stop<'a>> {
+        let as_of = self.sight.as_of;
+        let window = |stream: Stream, ms: i64| Window::new(facts, stream, ms, as_of);
+        Ok(match question {
+            Question::Count(stream, ms, Wanted::All) => Value::Int(int(window(*stream, *ms).len())),
             Question::Count(stream, ms, wanted) => {
                 let filter = self.filter(wanted)?;
-                let window = self.window(*stream, *ms)?;
+                let window = window(*stream, *ms);
                 Value::Int(int(window.fitting(filter.get()).count()))
             }
             Question::CountBy(stream, field, ms, wanted) => {
                 let filter = self.filter(wanted)?;
-                let window = self.window(*stream, *ms)?;
+                let window = window(*stream, *ms);
                 Value::Int(window.count_by(*field, filter.get(), |_| ()))
             }
             Question::Sum(stream, field, ms) => {
-                let sum = self.window(*stream, *ms)?.sum(*field, |_| ());
+                let sum = window(*stream, *ms).sum(*field, |_| ());
                 Value::Decimal(sum.ok_or(Stop::Unknown)?)
             }
             Question::Distinct(stream, field, ms) => {
-                Value::Int(self.window(*stream, *ms)?.distinct(*field, |_| ()))
+                Value::Int(window(*stream, *ms).distinct(*field, |_| ()))
             }
             Question::Average(stream, ms, days) => {
-                let count = int(self.window(*stream, *ms)?.len());
+                let count = int(window(*stream, *ms).len());
                 Value::Decimal(ask::average(count, *ms, *days))
             }
-            Question::List(stream, ms, wanted) => self.list(*stream, *ms, wanted)?,
-            Question::Last(stream, wanted) => match self.newest(*stream, wanted)? {
-                None => Value::Unit,
-                Some((_, fact)) => {
-                    let peek = fact.peek().ok_or(Stop::Unknown)?;
-                    record(*stream, fact, peek, false)
+            Question::List(stream, ms, wanted) => self.list(window(*stream, *ms), wanted)?,
+            Question::Last(stream, ms, wanted) => {
+                match self.newest(facts, (*stream, *ms), wanted)? {
+                    None => Value::Unit,
+                    Some((_, fact)) => {
+                        let peek = fact.peek().ok_or(Stop::Unknown)?;
+                        record(*stream, fact, peek, false)
+                    }
                 }
-            },
-            Question::DaysSince(stream, wanted) => match self.newest(*stream, wanted)? {
-                None => Value::Unit,
-                Some((_, fact)) => Value::Int(i64::from(as_of.day()) - i64::from(fact.time.day())),
-            },
-            standing => return self.answer_standing(standing),
+            }
+            Question::DaysSince(stream, ms, wanted) => {
+                match self.newest(facts, (*stream, *ms), wanted)? {
+                    None => Value::Unit,
+                    Some((_, fact)) => {
+                        Value::Int(i64::from(as_of.day()) - i64::from(fact.time.day()))
+                    }
+                }
+            }
+            standing => return self.answer_standing(standing, facts),
         })
     }
 
     /// The answer to a question about what holds of the subject.
-    fn answer_standing(&mut self, question: &'a Question) -> Result<Value<'a>, Stop<'a>> {
-        let (facts, as_of) = (self.sight.facts, self.sight.as_of);
+    fn answer_standing(
+        &mut self,
+        question: &'a Question,
+        facts: &'a Facts,
+    ) -> Result<Value<'a>, Stop<'a>> {
+        let as_of = self.sight.as_of;
         Ok(match question {
             Question::Licence(kind) => {
                 let kind = self.text(kind)?;
@@ -203,13 +270,12 @@ impl<'a> Eval<'a> {
         })
     }
 
-    fn list(&mut self, stream: Stream, ms: i64, wanted: &'a Wanted) -> Result<Value<'a>, Stop<'a>> {
+    fn list(&mut self, window: Window<'a>, wanted: &'a Wanted) -> Result<Value<'a>, Stop<'a>> {
         let filter = self.filter(wanted)?;
-        let window = self.window(stream, ms)?;
         let items: Vec<Value<'a>> = window
             .fitting(filter.get())
             .take(LIST_LENGTH_MAX + 1)
-            .map(|(fact, peek)| record(stream, fact, peek, false))
+            .map(|(fact, peek)| record(window.stream(), fact, peek, false))
             .collect();
         if LIST_LENGTH_MAX < items.len() {
             return Err(Stop::Unknown);
@@ -218,23 +284,17 @@ impl<'a> Eval<'a> {
         Ok(Value::List(Rc::new(items)))
     }
 
-    fn window(&self, stream: Stream, ms: i64) -> Result<Window<'a>, Stop<'a>> {
-        if self.history_ms < ms && !stream.is_standing() {
-            return Err(Stop::Unknown);
-        }
-        Ok(Window::new(self.sight.facts, stream, ms, self.sight.as_of))
-    }
-
     fn newest(
         &mut self,
-        stream: Stream,
+        facts: &'a Facts,
+        (stream, ms): (Stream, i64),
         wanted: &'a Wanted,
     ) -> Result<Option<(usize, &'a Fact)>, Stop<'a>> {
         let filter = self.filter(wanted)?;
         let window = if stream.is_standing() {
-            Window::whole(self.sight.facts, stream, self.sight.as_of)
+            Window::whole(facts, stream, self.sight.as_of)
         } else {
-            Window::new(self.sight.facts, stream, self.history_ms, self.sight.as_of)
+            Window::new(facts, stream, ms, self.sight.as_of)
         };
         Ok(window.newest(filter.get()))
     }
@@ -284,12 +344,12 @@ impl Ready<'_> {
 }
 
 fn record<'a>(stream: Stream, fact: &'a Fact, peek: Peek<'a>, is_licence: bool) -> Value<'a> {
-    Value::Record(Rc::new(Record {
+    Value::Record(Record {
         fact,
         peek,
         stream,
         is_licence,
-    }))
+    })
 }
 
 /// A value as what the field holds, for the types that filters are made of.
@@ -299,10 +359,8 @@ fn owned(field: Field, value: &Value<'_>) -> Option<event::Value> {
         (FieldType::Int, Value::Int(value)) => Some(event::Value::Int(*value)),
         (FieldType::Decimal, Value::Int(value)) => Some(event::Value::Decimal((*value).into())),
         (FieldType::Decimal, Value::Decimal(value)) => Some(event::Value::Decimal(*value)),
-        (FieldType::Text, Value::Text(value)) => Some(event::Value::Text((*value).into())),
-        (FieldType::List, Value::Text(value)) => {
-            Some(event::Value::List(Box::new([(*value).into()])))
-        }
+        (FieldType::Text, value) => Some(event::Value::Text(value.text()?.into())),
+        (FieldType::List, value) => Some(event::Value::List(Box::new([value.text()?.into()]))),
         _ => None,
     }
 }

@@ -53,15 +53,17 @@ pub(super) enum Value<'a> {
     Int(i64),
     Decimal(Decimal),
     Text(&'a str),
+    /// A text that the guard put together.
+    Made(Rc<str>),
     Time(EventTime),
     List(Rc<Vec<Value<'a>>>),
-    Record(Rc<Record<'a>>),
+    Record(Record<'a>),
     Registry(Rc<Registry<'a>>),
     Anchor,
 }
 
 /// A fact.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
     pub fact: &'a Fact,
     pub peek: Peek<'a>,
@@ -108,12 +110,22 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text, if it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Made(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether it is `()`.
     pub(super) fn is_unit(&self) -> bool {
         matches!(self, Self::Unit)
     }
 
-    fn number(&self) -> Option<Decimal> {
+    /// The number, as a decimal one.
+    pub(super) fn number(&self) -> Option<Decimal> {
         match self {
             Self::Int(value) => Some(Decimal::from(*value)),
             Self::Decimal(value) => Some(*value),
@@ -125,10 +137,12 @@ impl<'a> Value<'a> {
     pub(super) fn order(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => Some(a.cmp(b)),
-            (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
             (Self::Time(a), Self::Time(b)) => Some(a.cmp(b)),
             (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
-            _ => Some(self.number()?.cmp(&other.number()?)),
+            _ => match self.text().zip(other.text()) {
+                Some((a, b)) => Some(a.cmp(b)),
+                None => Some(self.number()?.cmp(&other.number()?)),
+            },
         }
     }
 

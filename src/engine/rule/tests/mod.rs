@@ -147,12 +147,12 @@ pub(super) fn enterprise(events: &[Arc<Event>]) -> View {
 /// What the only rule of a set says of a fact.
 fn judge(set: &RuleSet, view: &View, event: &Arc<Event>) -> Result<Verdict, RuleError> {
     set.rules()[0].decide(
-        set,
         &Judgement {
             view,
             anchor: Anchor::Fact(event.record_key()),
             event: Some(event),
             as_of: as_of(event.occurred_at, event.precision),
         },
+        &mut Memo::default(),
     )
 }

@@ -92,7 +92,7 @@ fn keeps_each_question_with_its_answer() {
         as_of: as_of(events[3].occurred_at, events[3].precision),
     };
     assert_eq!(
-        observed(&set.rules()[0].explain(&set, &judgement).unwrap()),
+        observed(&set.rules()[0].explain(&judgement).unwrap()),
         wanted
     );
 }

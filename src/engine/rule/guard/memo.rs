@@ -1,0 +1,75 @@
+//! Answers that rules share.
+//!
+//! A thousand rules ask about the same few windows. A question whose stream, span, field and filter all stand in the rule
+//! means the same in every rule, so it has one number in a rule set, and is answered once for all rules that judge one
+//! subject as of one time.
+//!
+//! shape    a place for each numbered question up to the greatest that was asked
+//! cost     an answer that is there is one array read
+
+use super::value::Value;
+use super::{Question, Tree, Wanted};
+use std::collections::BTreeMap;
+
+/// The numbers of the questions of a rule set, and how many rules ask each.
+#[derive(Debug, Default)]
+pub(in crate::engine::rule) struct Questions {
+    scope: String,
+    known: BTreeMap<String, u32>,
+}
+
+impl Questions {
+    /// Keeps the questions of rules apart that count different things.
+    pub(in crate::engine::rule) fn scope(&mut self, scope: &str) {
+        scope.clone_into(&mut self.scope);
+    }
+
+    /// The number of a question, if its answer depends on nothing but the subject and the time.
+    pub(super) fn number(&mut self, question: &Question) -> Option<u32> {
+        let stands_still = match question {
+            Question::Count(_, _, wanted)
+            | Question::CountBy(_, _, _, wanted)
+            | Question::List(_, _, wanted)
+            | Question::Last(_, _, wanted)
+            | Question::DaysSince(_, _, wanted) => !matches!(wanted, Wanted::Made(..)),
+            Question::Sum(..)
+            | Question::Distinct(..)
+            | Question::Average(..)
+            | Question::Licences
+            | Question::Registry => true,
+            Question::Licence(what)
+            | Question::OnList(what)
+            | Question::ListEntry(what)
+            | Question::HasTag(what) => matches!(what, Tree::Constant(_)),
+        };
+        let next = u32::try_from(self.known.len()).ok()?;
+        let words = format!("{}{question:?}", self.scope);
+        stands_still.then(|| *self.known.entry(words).or_insert(next))
+    }
+}
+
+/// The answers as of one time about one subject.
+#[derive(Debug, Default)]
+pub struct Memo<'a> {
+    answers: Vec<Option<Value<'a>>>,
+}
+
+impl<'a> Memo<'a> {
+    /// The answer to a question, if it was asked before.
+    pub(super) fn get(&self, number: u32) -> Option<&Value<'a>> {
+        self.answers.get(usize::try_from(number).ok()?)?.as_ref()
+    }
+
+    /// Keeps an answer.
+    pub(super) fn keep(&mut self, number: u32, answer: Value<'a>) {
+        let Ok(at) = usize::try_from(number) else {
+            return;
+        };
+        if self.answers.len() <= at {
+            self.answers.resize_with(at.saturating_add(1), || None);
+        }
+        if let Some(place) = self.answers.get_mut(at) {
+            *place = Some(answer);
+        }
+    }
+}
