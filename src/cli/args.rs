@@ -100,6 +100,21 @@ pub enum RuleCommand {
         /// A rules directory, or one rule file; without it, the shipped rules.
         path: Option<PathBuf>,
     },
+    /// Say why rules warn of a subject or not: what was compared, what was seen, how far it is from another verdict.
+    Explain {
+        /// The subject, as `enterprise:9132…`.
+        #[arg(long)]
+        subject: String,
+        /// As of when: `2026-03-01` or `2026-03-01 08:30`.
+        #[arg(long)]
+        at: String,
+        /// Only this rule.
+        #[arg(long)]
+        rule: Option<String>,
+        /// Where state is.
+        #[command(flatten)]
+        state: StateArgs,
+    },
     /// Run the `test_…` functions inside rules.
     Test {
         /// A rules directory, or one rule file; without it, the shipped rules.
@@ -155,6 +170,14 @@ pub enum StateCommand {
 pub enum WarningCommand {
     /// The warnings as they stand, gravest first.
     List(WarningListArgs),
+    /// Write one warning anew from the recorded facts, hold it against the stored one, and say how it came about.
+    Explain {
+        /// Its id, or the beginning of it.
+        id: String,
+        /// Where state is.
+        #[command(flatten)]
+        state: StateArgs,
+    },
     /// One warning with its evidence, what the rule saw, its basis.
     Show {
         /// Its id, or the beginning of it.

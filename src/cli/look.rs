@@ -26,7 +26,7 @@ const FACTS_MAX: usize = 40;
 /// Bytes of a value that are shown of a fact.
 const WORDS_CHARS_MAX: usize = 100;
 
-fn open(state: &StateArgs) -> Result<Recovered, CliError> {
+pub(super) fn open(state: &StateArgs) -> Result<Recovered, CliError> {
     if !state.state.join("db").exists() {
         let message = format!(
             "no state in \"{}\"; give its directory with --state",
@@ -240,7 +240,7 @@ pub(super) struct FileError {
     pub(super) source: std::io::Error,
 }
 
-fn all_warnings(province: &Province) -> Vec<Warning> {
+pub(super) fn all_warnings(province: &Province) -> Vec<Warning> {
     let court = province.court();
     let mut all = Vec::new();
     for shard in province.shards() {

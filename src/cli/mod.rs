@@ -8,6 +8,7 @@ mod audit;
 mod demo;
 mod dlq;
 mod exchange;
+mod explain;
 mod generate;
 mod look;
 mod progress;
@@ -74,6 +75,9 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
         Command::State(StateCommand::Import { state, file }) => look::import(&state, &file),
         Command::Warning(WarningCommand::List(list)) => look::warnings(&list, format),
         Command::Warning(WarningCommand::Show { id, state }) => look::warning(&id, &state, format),
+        Command::Warning(WarningCommand::Explain { id, state }) => {
+            explain::warning(&id, &state, format)
+        }
         Command::Generate(plan) => generate::generate(&plan, format),
         Command::Dlq(dlq) => dlq::dlq(&dlq, format),
         Command::Exchange(order) => {

@@ -11,6 +11,12 @@ use std::path::{Path, PathBuf};
 pub(super) fn rule(args: &RuleArgs, format: Format) -> Result<Ending, CliError> {
     match &args.command {
         RuleCommand::Check { path } => Ok(check(&sources(path.as_ref())?, format)),
+        RuleCommand::Explain {
+            subject,
+            at,
+            rule,
+            state,
+        } => super::explain::rule((subject, at, rule.as_deref()), state, format),
         RuleCommand::Test { path } => Ok(test(&sources(path.as_ref())?, format)),
     }
 }

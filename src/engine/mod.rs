@@ -34,3 +34,4 @@ pub mod score;
 pub mod feedback;
 pub mod settle;
 pub mod warning;
+pub mod explain;

@@ -22,6 +22,8 @@ mod province;
 mod whole;
 /// Rules that fail.
 mod faults;
+/// Stored warnings are written anew, and verdicts say why.
+mod explain;
 /// Every order of arrival ends the same.
 mod order;
 /// Runs killed at any moment.

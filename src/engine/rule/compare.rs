@@ -8,12 +8,15 @@
 //! cost     the pairs that rules use are registered one by one, so that the general case below is not looked at
 
 use super::convert::{fault, type_title};
+use super::trace::note;
 use crate::engine::time::EventTime;
 use rhai::{Dynamic, Engine, EvalAltResult, INT, NativeCallContext};
 use rust_decimal::Decimal;
 use std::cmp::Ordering;
 
 type Answer = Result<bool, Box<EvalAltResult>>;
+type Judge = fn(&NativeCallContext, &Dynamic, &Dynamic) -> Answer;
+type Text = rhai::ImmutableString;
 
 /// Registers the six comparisons.
 pub(super) fn register(engine: &mut Engine) {
@@ -50,6 +53,58 @@ pub(super) fn register(engine: &mut Engine) {
         .register_fn(">=", |c: NativeCallContext, a: Dynamic, b: Dynamic| {
             order(&c, &a, &b).map(Ordering::is_ge)
         });
+}
+
+/// Registers the six comparisons anew, for an engine that notes each with both sides and its outcome.
+pub(super) fn register_noting(engine: &mut Engine) {
+    macro_rules! pair {
+        ($op:tt, $left:ty, $right:ty, $lift:expr) => {
+            engine.register_fn(
+                stringify!($op),
+                |c: NativeCallContext, a: $left, b: $right| -> Answer {
+                    let held = $lift(&a, &b, |a, b| a $op b);
+                    note(&c, &a.into(), &b.into(), held);
+                    Ok(held)
+                },
+            );
+        };
+    }
+    macro_rules! operators {
+        ($($op:tt),*) => {$(
+            pair!($op, INT, INT, |a: &INT, b: &INT, f: fn(&INT, &INT) -> bool| f(a, b));
+            pair!($op, Decimal, Decimal, |a: &Decimal, b: &Decimal, f: fn(&Decimal, &Decimal) -> bool| f(a, b));
+            pair!($op, INT, Decimal, |a: &INT, b: &Decimal, f: fn(&Decimal, &Decimal) -> bool| f(&Decimal::from(*a), b));
+            pair!($op, Decimal, INT, |a: &Decimal, b: &INT, f: fn(&Decimal, &Decimal) -> bool| f(a, &Decimal::from(*b)));
+            pair!($op, Text, Text, |a: &Text, b: &Text, f: fn(&str, &str) -> bool| f(a, b));
+            pair!($op, bool, bool, |a: &bool, b: &bool, f: fn(&bool, &bool) -> bool| f(a, b));
+            engine.register_fn(
+                stringify!($op),
+                |c: NativeCallContext, a: EventTime, b: EventTime| -> Answer {
+                    note(&c, &a.to_string().into(), &b.to_string().into(), a $op b);
+                    Ok(a $op b)
+                },
+            );
+        )*};
+    }
+    operators!(==, !=, <, <=, >, >=);
+    let general: [(&str, Judge); 6] = [
+        ("==", equal),
+        ("!=", |c, a, b| equal(c, a, b).map(|same| !same)),
+        ("<", |c, a, b| order(c, a, b).map(Ordering::is_lt)),
+        ("<=", |c, a, b| order(c, a, b).map(Ordering::is_le)),
+        (">", |c, a, b| order(c, a, b).map(Ordering::is_gt)),
+        (">=", |c, a, b| order(c, a, b).map(Ordering::is_ge)),
+    ];
+    for (name, judge) in general {
+        engine.register_fn(
+            name,
+            move |c: NativeCallContext, a: Dynamic, b: Dynamic| -> Answer {
+                let held = judge(&c, &a, &b)?;
+                note(&c, &a, &b, held);
+                Ok(held)
+            },
+        );
+    }
 }
 
 /// Whether two values are the same, where that can be asked.

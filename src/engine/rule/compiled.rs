@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub(super) struct Shared {
     /// The sealed engine.
     pub engine: Engine,
+    /// The same engine with comparisons that note what they saw; built when somebody asks why.
+    pub traced: std::sync::OnceLock<Engine>,
     /// Working days.
     pub calendar: Calendar,
     /// Numbers of the score.

@@ -43,6 +43,8 @@ pub(super) struct Context {
 pub(super) struct Book {
     asked: Vec<Asked>,
     seen: Vec<Seen>,
+    /// Comparisons in the order in which they were made, when somebody asks why.
+    pub compared: Vec<super::trace::Compared>,
     /// The facts that the rule named itself.
     pub named: Option<Vec<(EventTime, RecordKey)>>,
     /// The last call of `warn`.

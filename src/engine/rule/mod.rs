@@ -39,6 +39,7 @@ mod standing;
 mod tails;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod who;
 
 pub use compiled::{Feed, Judgement, Rule};
@@ -49,6 +50,7 @@ pub use law::{Law, Laws, Measure, Measures};
 pub use manifest::{Manifest, RuleStatus};
 pub use scenario::{Outcome, TestReport};
 pub use set::{RuleSet, RuleSources};
+pub use trace::{Compared, Traced};
 
 /// Runs the tests of all rules, whatever their status, in the order of ids.
 pub fn run_tests(set: &RuleSet) -> Vec<TestReport> {

@@ -293,6 +293,7 @@ fn load_shared(sources: &RuleSources, out: &mut Vec<Diagnostic>) -> Option<Arc<S
     api::register(&mut engine);
     Some(Arc::new(Shared {
         engine,
+        traced: std::sync::OnceLock::new(),
         calendar: calendar?,
         scoring: scoring?,
         laws: laws?,

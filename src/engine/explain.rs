@@ -1,0 +1,293 @@
+//! Why a subject is warned of, or why not, and how far it is from another verdict.
+//!
+//! Everything here runs the core again over the facts that the subject holds: [`reproduce`] judges every finding of an
+//! episode anew and writes the warning anew, to be held against the stored one byte by byte; [`account`] judges one anchor
+//! with all that the rule compared; [`distances`] judges it with supposed further facts until the verdict is another one.
+//! Nothing is kept: the subject that is looked at stays as it is.
+//!
+//! bounds   [`SUPPOSED_MAX`] supposed facts a stream
+//! errors   what cannot be reproduced says why: a fact past retention, a withdrawn one, a rule no longer in force
+
+use super::event::{Event, RecordKey};
+use super::judge::Court;
+use super::rule::{Judgement, Rule, Traced};
+use super::schema::{Stream, field};
+use super::sentence::Sentence;
+use super::settle::{COMPOSITE, standing};
+use super::subject::facts::{Fact, Facts};
+use super::subject::series::GroupKey;
+use super::subject::state::{Check, Finding, Subject};
+use super::subject::view::{Anchor, Level, Verdict, View};
+use super::time::{DAY_MS, EventTime, as_of};
+use super::warning::{Message, Warning};
+use std::sync::Arc;
+
+/// The most facts that are supposed of one stream.
+pub const SUPPOSED_MAX: usize = 64;
+
+/// What came of writing a stored warning anew.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Reproduction {
+    /// Whether every byte is the same.
+    pub is_same: bool,
+    /// How many findings were judged anew.
+    pub findings: usize,
+    /// Why it is not the same, Chinese; empty if it is.
+    pub reasons: Vec<String>,
+}
+
+/// Judges the findings behind a standing warning anew and writes it anew; `None` if the subject has no such warning.
+pub fn reproduce(court: &Court<'_>, subject: &Subject, warning_id: &str) -> Option<Reproduction> {
+    let stored = warning(court, subject, warning_id)?;
+    let is_mine = |f: &Finding| {
+        stored.rule_id == COMPOSITE
+            || (f.rule.as_ref() == stored.rule_id
+                && f.group.as_ref().map(|g| g.describe()).unwrap_or_default() == stored.group)
+    };
+    let mut again = subject.clone();
+    let core = again.core_mut();
+    let mine: Vec<Finding> = core
+        .findings
+        .iter()
+        .filter(|f| is_mine(f))
+        .cloned()
+        .collect();
+    core.findings.retain(|f| !is_mine(f));
+    let mut reasons = Vec::new();
+    for old in &mine {
+        let check = Check {
+            rule: Arc::clone(&old.rule),
+            group: old.group.clone(),
+            anchor: old.anchor,
+            at: old.judged_at,
+        };
+        court.judge_check(&mut again, &check, &mut Sentence::default());
+        let core = again.core_mut();
+        let found = core
+            .place_of(&old.rule, old.group.as_ref(), old.anchor)
+            .ok();
+        if found.and_then(|at| core.findings.get(at)) != Some(old) {
+            reasons.push(reason(court, subject, old));
+        }
+    }
+    let line = warning(court, &again, warning_id);
+    let bytes = |w: Warning| Message::Warning(Box::new(w)).to_line();
+    let is_same = reasons.is_empty() && line.map(bytes) == Some(bytes(stored));
+    if !is_same && reasons.is_empty() {
+        reasons.push("重新书写的预警与存储的不同".to_owned());
+    }
+    reasons.sort();
+    reasons.dedup();
+    Some(Reproduction {
+        is_same,
+        findings: mine.len(),
+        reasons,
+    })
+}
+
+fn warning(court: &Court<'_>, subject: &Subject, id: &str) -> Option<Warning> {
+    standing(court, subject).into_iter().find_map(|m| match m {
+        Message::Warning(w) if w.warning_id == id => Some(*w),
+        Message::Warning(_) | Message::Sanction(_) => None,
+    })
+}
+
+fn reason(court: &Court<'_>, subject: &Subject, old: &Finding) -> String {
+    let Some(at) = court
+        .set
+        .rules()
+        .iter()
+        .position(|r| r.manifest().id == old.rule)
+    else {
+        return format!("规则 {} 已不在规则集中", old.rule);
+    };
+    if court.suspended.get(at).copied().unwrap_or(false) {
+        return format!("规则 {} 因连续出错已暂停", old.rule);
+    }
+    let held = |key: &RecordKey| subject.facts().is_none_or(|f| f.find(*key).is_some());
+    let anchor_held = match old.anchor {
+        Anchor::Fact(key) => held(&key),
+        Anchor::Day(_) => true,
+    };
+    if !anchor_held || !old.evidence.iter().all(held) {
+        return format!(
+            "规则 {} 在 {} 的研判所依据的部分事实已超过保留期",
+            old.rule, old.anchor_time
+        );
+    }
+    if old.anchor_time < court.clock.plus_ms(-court.set.scoring().late_ms_max) {
+        return format!(
+            "规则 {} 在 {} 的研判早于保留期，当时看到的时间窗已不完整",
+            old.rule, old.anchor_time
+        );
+    }
+    format!(
+        "规则 {} 在 {} 的研判与重算不同：作出研判后规则文本已更换",
+        old.rule, old.anchor_time
+    )
+}
+
+/// One anchor to be explained.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// What is judged.
+    pub anchor: Anchor,
+    /// The group, on collectives.
+    pub group: Option<Arc<GroupKey>>,
+    /// As of when.
+    pub as_of: EventTime,
+}
+
+/// The newest anchors of a rule on a subject up to a time: one for an individual, one a group for a collective.
+pub fn places(rule: &Rule, subject: &Subject, at: EventTime) -> Vec<Place> {
+    let manifest = rule.manifest();
+    if !manifest.subjects.contains(&subject.key.kind) {
+        return Vec::new();
+    }
+    if let Some(facts) = subject.facts() {
+        let newest = manifest
+            .on
+            .iter()
+            .filter_map(|stream| facts.window(*stream, EventTime::MIN, at).last())
+            .max_by_key(|fact| (fact.time, fact.key));
+        return newest
+            .map(|fact| Place {
+                anchor: Anchor::Fact(fact.key),
+                group: None,
+                as_of: as_of(fact.time, fact.precision),
+            })
+            .into_iter()
+            .collect();
+    }
+    let super::subject::state::Holdings::Groups(groups) = &subject.holdings else {
+        return Vec::new();
+    };
+    let mut places = Vec::new();
+    for (key, series) in &groups.0 {
+        let is_judged = manifest.on.contains(&key.stream)
+            && rule
+                .feeds(key.stream)
+                .next()
+                .is_some_and(|f| f.key == key.by);
+        let days = series.slice(i32::MIN, at.day());
+        if let (true, Some(day)) = (is_judged, days.last()) {
+            places.push(Place {
+                anchor: Anchor::Day(day.day),
+                group: Some(Arc::new(key.clone())),
+                as_of: EventTime::from_day(day.day).plus_ms(DAY_MS - 1),
+            });
+        }
+    }
+    places
+}
+
+fn anchor_event(facts: &Facts, anchor: Anchor) -> Option<Arc<Event>> {
+    let Anchor::Fact(key) = anchor else {
+        return None;
+    };
+    let (stream, fact) = facts.find(key)?;
+    fact.event(stream).map(Arc::new)
+}
+
+/// Judges one anchor with all that the rule compared; `None` if the subject no longer holds it.
+pub fn account(rule: &Rule, subject: &Subject, place: &Place) -> Option<Traced> {
+    let view = subject.view(place.group.as_ref())?;
+    let event = match subject.facts() {
+        Some(facts) => Some(anchor_event(facts, place.anchor)?),
+        None => None,
+    };
+    Some(rule.trace(&Judgement {
+        view: &view,
+        anchor: place.anchor,
+        event: event.as_ref(),
+        as_of: place.as_of,
+    }))
+}
+
+/// How many more facts of a stream would change a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Distance {
+    /// The stream.
+    pub stream: Stream,
+    /// How many more.
+    pub more: usize,
+    /// The level then; none if there would be no warning any more.
+    pub level: Option<Level>,
+    /// One Chinese sentence.
+    pub words: String,
+}
+
+fn level(verdict: &Verdict) -> Option<Level> {
+    verdict.warning.as_ref().map(|w| w.level)
+}
+
+/// Supposes more facts like the anchor's, at the anchor's time, until the level of the verdict is another one.
+///
+/// The supposed facts say what the anchor says (of another stream: nothing but that they happened) and belong to no
+/// dispute that is known, so that each counts by itself. Each number of facts is judged by the rule itself.
+pub fn distances(rule: &Rule, subject: &Subject, place: &Place) -> Vec<Distance> {
+    let (Some(facts), Some(now)) = (subject.facts(), account(rule, subject, place)) else {
+        return Vec::new();
+    };
+    let Some(event) = anchor_event(facts, place.anchor) else {
+        return Vec::new();
+    };
+    let Ok(verdict) = now.verdict else {
+        return Vec::new();
+    };
+    let before = level(&verdict);
+    let mut found = Vec::new();
+    for stream in rule.manifest().reads.iter().filter(|s| !s.is_standing()) {
+        let mut supposed = Facts::clone(facts);
+        for more in 1..=SUPPOSED_MAX {
+            let extra = supposition(&event, *stream, place.as_of, more);
+            supposed.insert(*stream, Fact::of(&extra, extra.rank()));
+            let view = View::Individual {
+                key: Arc::clone(&subject.key),
+                facts: Arc::new(supposed.clone()),
+            };
+            let judged = rule.trace(&Judgement {
+                view: &view,
+                anchor: place.anchor,
+                event: Some(&event),
+                as_of: place.as_of,
+            });
+            let Ok(after) = judged.verdict else { break };
+            if level(&after) != before {
+                let after = level(&after);
+                let then = after.map_or("不再预警".to_owned(), |l| {
+                    format!("为{}色预警", l.title())
+                });
+                found.push(Distance {
+                    stream: *stream,
+                    more,
+                    level: after,
+                    words: format!("再有 {more} 件{}即{then}", stream.title()),
+                });
+                break;
+            }
+        }
+    }
+    found
+}
+
+fn supposition(anchor: &Event, stream: Stream, at: EventTime, number: usize) -> Event {
+    let mut fields = if anchor.stream == stream {
+        anchor.fields.clone()
+    } else {
+        super::event::Fields::new()
+    };
+    if anchor.stream == Stream::Complaint && stream == Stream::Complaint {
+        let own = format!("假设-{number}");
+        fields.set(field::dispute_group, super::event::Value::Text(own.into()));
+    }
+    Event {
+        source: "supposed".into(),
+        record_id: number.to_string().into(),
+        stream,
+        occurred_at: at,
+        arrived_at: at,
+        fields,
+        ..anchor.clone()
+    }
+}
