@@ -4,6 +4,7 @@
 //! units    latency: µs, 3 significant digits, at most an hour
 
 use super::journal::{Account, Head};
+use super::keeper::Delivery;
 use super::pipeline::Stepped;
 use super::run::{Durable, Watch};
 use crate::engine::episode::Transition;
@@ -170,6 +171,10 @@ impl Watch for Watchers<'_> {
 
     fn durable(&self, durable: &Durable) {
         self.0.iter().for_each(|w| w.durable(durable));
+    }
+
+    fn delivered(&self, deliveries: &[Delivery]) {
+        self.0.iter().for_each(|w| w.delivered(deliveries));
     }
 
     fn source_fault(&self, message: &str) {

@@ -9,6 +9,7 @@ use super::config::{Config, SourceKind};
 use super::http::behind::Health;
 use super::http::{Doors as Behind, Limits, ServeError, Server, StartError};
 use super::journal::Head;
+use super::keeper::Delivery;
 use super::metrics::{
     ConnectorMetrics, Metrics, Outcome as Became, RuleMetrics, SanctionStatus, Transition as Told,
 };
@@ -322,6 +323,23 @@ impl Watch for Doors {
             .push_back(messages);
     }
 
+    fn delivered(&self, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            let sink = self.metrics.sink(&delivery.sink);
+            sink.deliveries.inc_by(delivery.delivered);
+            sink.failures.inc_by(delivery.failures);
+        }
+        let waiting = deliveries.iter().map(|d| d.waiting).max().unwrap_or(0);
+        self.metrics
+            .outbox_entries
+            .set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        let oldest = deliveries.iter().filter_map(|d| d.oldest_ms).max();
+        let now = self.clock.now();
+        self.metrics.outbox_oldest(
+            oldest.map(|ms| now.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX).saturating_neg())),
+        );
+    }
+
     fn durable(&self, durable: &Durable) {
         if durable.is_rules {
             return;
@@ -354,9 +372,6 @@ impl Watch for Doors {
         self.metrics
             .commit_seconds
             .observe(seconds(durable.commit_us));
-        self.metrics
-            .outbox_entries
-            .set(i64::try_from(durable.waiting).unwrap_or(i64::MAX));
         self.metrics
             .journal_bytes
             .set(i64::try_from(durable.journal_bytes).unwrap_or(i64::MAX));

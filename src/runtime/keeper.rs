@@ -84,10 +84,36 @@ pub enum KeepError {
     },
 }
 
+/// An entry of a commit that a sink does not have yet.
+#[derive(Debug)]
+struct Waiting {
+    commit: u64,
+    since: Stopwatch,
+    entry: OutboxEntry,
+}
+
+/// What came of a sink's deliveries since it was last asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// The sink.
+    pub sink: String,
+    /// Entries that it took.
+    pub delivered: u64,
+    /// Tries that failed and will be made again.
+    pub failures: u64,
+    /// Entries that wait for it.
+    pub waiting: usize,
+    /// How long the oldest of them has waited, ms; after a start, since the start.
+    pub oldest_ms: Option<u64>,
+}
+
 struct Door {
     sink: Box<dyn Sink>,
     /// Entries of commits that the sink does not have yet.
-    waiting: VecDeque<(u64, OutboxEntry)>,
+    waiting: VecDeque<Waiting>,
+    /// What came of deliveries since somebody last asked.
+    delivered: u64,
+    failures: u64,
     /// Since when it asked for patience, and for how long, ms.
     pause: Option<(Stopwatch, u64)>,
 }
@@ -133,12 +159,19 @@ impl Keeper {
             let from = mark.next_entry;
             let waiting = waiting
                 .iter()
-                .flat_map(|(commit, entries)| entries.iter().map(|e| (*commit, e.clone())))
+                .flat_map(|(commit, entries)| entries.iter().map(|e| (*commit, e)))
                 .filter(|(_, entry)| from <= entry.seq)
+                .map(|(commit, entry)| Waiting {
+                    commit,
+                    since: Stopwatch::start(),
+                    entry: entry.clone(),
+                })
                 .collect();
             keeper.doors.push(Door {
                 sink,
                 waiting,
+                delivered: 0,
+                failures: 0,
                 pause: None,
             });
         }
@@ -158,6 +191,21 @@ impl Keeper {
     /// Whether a run of images is still being written.
     pub fn is_imaging(&self) -> bool {
         self.run.is_some()
+    }
+
+    /// What came of deliveries since this was last asked, by sink.
+    pub fn deliveries(&mut self) -> Vec<Delivery> {
+        let told = self.doors.iter_mut().map(|door| Delivery {
+            sink: door.sink.name().to_owned(),
+            delivered: core::mem::take(&mut door.delivered),
+            failures: core::mem::take(&mut door.failures),
+            waiting: door.waiting.len(),
+            oldest_ms: door
+                .waiting
+                .front()
+                .map(|first| first.since.elapsed_us() / 1_000),
+        });
+        told.collect()
     }
 
     /// How many entries wait in the outbox for some sink.
@@ -224,8 +272,11 @@ impl Keeper {
         put_head(&mut batch, self.store.as_ref(), &self.head)?;
         self.store.commit(&batch)?;
         for door in &mut self.doors {
-            door.waiting
-                .extend(entries.iter().map(|entry| (number, entry.clone())));
+            door.waiting.extend(entries.iter().map(|entry| Waiting {
+                commit: number,
+                since: Stopwatch::start(),
+                entry: entry.clone(),
+            }));
         }
         self.deliver()
     }
@@ -300,7 +351,7 @@ impl Keeper {
                 name: name.clone(),
                 cause,
             })?;
-            let next_entry = door.waiting.front().map_or(before, |(_, entry)| entry.seq);
+            let next_entry = door.waiting.front().map_or(before, |first| first.entry.seq);
             let mark = SinkMark {
                 position: door.sink.position(),
                 next_entry,
@@ -310,7 +361,7 @@ impl Keeper {
         let oldest = self
             .doors
             .iter()
-            .filter_map(|door| door.waiting.front().map(|(commit, _)| *commit))
+            .filter_map(|door| door.waiting.front().map(|first| first.commit))
             .min()
             .unwrap_or(self.head.commit);
         for number in self.head.outbox_from..oldest {
@@ -346,7 +397,7 @@ impl Keeper {
                     .waiting
                     .iter()
                     .take(DELIVER_MAX)
-                    .map(|(_, e)| e.clone())
+                    .map(|waiting| waiting.entry.clone())
                     .collect();
                 let delivered = door
                     .sink
@@ -355,7 +406,10 @@ impl Keeper {
                         name: door.sink.name().to_owned(),
                         cause,
                     })?;
-                door.waiting.drain(..delivered.count.min(entries.len()));
+                let done = delivered.count.min(entries.len());
+                door.waiting.drain(..done);
+                door.delivered += u64::try_from(done).unwrap_or(0);
+                door.failures += u64::from(delivered.retry.is_some());
                 door.pause = delivered
                     .retry
                     .map(|retry| (Stopwatch::start(), retry.after_ms));

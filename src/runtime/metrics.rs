@@ -23,8 +23,8 @@ use crate::engine::time::EventTime;
 pub use exchange::ExchangeMetrics;
 use latency::Latency;
 use prometheus::{
-    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, TextEncoder,
 };
 use registrar::Registrar;
 use std::collections::BTreeMap;
@@ -103,8 +103,6 @@ pub struct RuleMetrics {
     pub errors: IntCounter,
     /// 1 while it is suspended.
     pub suspended: IntGauge,
-    /// Time spent in it.
-    pub seconds: Counter,
 }
 
 /// The counts of one sink.
@@ -164,7 +162,6 @@ struct Families {
     firings: IntCounterVec,
     errors: IntCounterVec,
     suspended: IntGaugeVec,
-    seconds: CounterVec,
     deliveries: IntCounterVec,
     failures: IntCounterVec,
     end_to_end: GaugeVec,
@@ -264,7 +261,6 @@ impl Metrics {
             firings: f.firings.with_label_values(&[id]),
             errors: f.errors.with_label_values(&[id]),
             suspended: f.suspended.with_label_values(&[id]),
-            seconds: f.seconds.with_label_values(&[id]),
         }
     }
 
@@ -381,7 +377,6 @@ impl Families {
             firings: r.int_counters("fenghuo_rule_firings_total"),
             errors: r.int_counters("fenghuo_rule_errors_total"),
             suspended: r.int_gauges("fenghuo_rule_suspended"),
-            seconds: r.counters("fenghuo_rule_seconds_total"),
             deliveries: r.int_counters("fenghuo_sink_deliveries_total"),
             failures: r.int_counters("fenghuo_sink_failures_total"),
             end_to_end: r.gauges("fenghuo_end_to_end_seconds"),

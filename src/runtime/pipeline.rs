@@ -1,13 +1,13 @@
 //! The loop: take records, step the province, hand the batch to the keeper.
 //!
 //! ```text
-//! lanes ─ take ≤ BATCH_MAX ─▶ step (shards in parallel) ─▶ channel of 1 ─▶ keeper: commit ─▶ sinks
+//! lanes ─ take ≤ commit_events_max ─▶ step (shards in parallel) ─▶ channel of 1 ─▶ keeper: commit ─▶ sinks
 //! ```
 //!
 //! The loop and the keeper overlap by one batch; when the keeper is behind, the loop waits, and batches grow to their
 //! limit by themselves because more records are ready. Nothing else is queued.
 //!
-//! bounds   [`BATCH_MAX`] records a batch; one batch in the keeper, one in the channel
+//! bounds   `commit_events_max` records a batch; one batch in the keeper, one in the channel
 //! errors   a fault of the keeper ends the loop; what was acknowledged is there after a restart
 
 use super::dlq::{DeadLetter, Place};
@@ -28,9 +28,9 @@ use crate::engine::work::Sent;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// The most records of a batch.
-pub const BATCH_MAX: usize = 16_384;
-/// Bytes of an image block before packing.
+/// Images of changed subjects may come to so many times the size of the last images of all, before all are written anew.
+const PARTIAL_SHARE_MAX: usize = 2;
+/// Subjects of an image block.
 const BLOCK_SUBJECTS: usize = 512;
 
 /// A batch that was stepped, on its way to the keeper and to those who watch.
@@ -88,6 +88,9 @@ pub struct Pipeline {
     pub province: Province,
     merge: Merge,
     connectors: Vec<Arc<Connector>>,
+    /// Bytes of the last images of everything, and of those of changed subjects since.
+    full_bytes: usize,
+    partial_bytes: usize,
 }
 
 impl Pipeline {
@@ -97,6 +100,8 @@ impl Pipeline {
             province,
             merge,
             connectors,
+            full_bytes: 0,
+            partial_bytes: 0,
         }
     }
 
@@ -237,6 +242,13 @@ impl Pipeline {
             .collect();
     }
 
+    /// Images of what changed; of everything at first, and when what was written since is twice as much, so that the store
+    /// does not grow with the age of the run.
+    pub fn checkpoint(&mut self) -> Images {
+        let is_full = self.full_bytes.saturating_mul(PARTIAL_SHARE_MAX) <= self.partial_bytes;
+        self.images(is_full)
+    }
+
     /// Images of the subjects that changed since the last time, or of all.
     pub fn images(&mut self, is_full: bool) -> Images {
         let base = self.province.globals.clone();
@@ -259,6 +271,12 @@ impl Pipeline {
                     .collect()
             };
             blocks.extend(packed);
+        }
+        let bytes = blocks.iter().map(Vec::len).sum();
+        if is_full {
+            (self.full_bytes, self.partial_bytes) = (bytes, 0);
+        } else {
+            self.partial_bytes = self.partial_bytes.saturating_add(bytes);
         }
         Images {
             base,

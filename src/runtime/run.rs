@@ -13,7 +13,7 @@
 use super::clock::{Clock, Stopwatch};
 use super::exchange::worker::Exchange;
 use super::journal::Head;
-use super::keeper::{Commit, KeepError, Keeper};
+use super::keeper::{Commit, Delivery, KeepError, Keeper};
 use super::logging::chain;
 use super::pipeline::{Pipeline, PipelineError, Receipt, Stepped};
 use super::recover::{RecoverError, Recovered, recover};
@@ -131,6 +131,8 @@ pub trait Watch: Sync {
     fn stepped(&self, _province: &Province, _stepped: &Stepped) {}
     /// A batch is durable and its messages have left.
     fn durable(&self, _durable: &Durable) {}
+    /// What came of deliveries since this was last said, by sink; also while nothing arrives.
+    fn delivered(&self, _deliveries: &[Delivery]) {}
     /// A source cannot be read now; the run goes on with the others.
     fn source_fault(&self, _message: &str) {}
     /// Another rule set is in force, or could not be loaded.
@@ -334,6 +336,7 @@ fn keep(
             }
         };
         desk.note(&keeper);
+        watch.delivered(&keeper.deliveries());
         if let Err(error) = kept {
             fail(error);
             return None;
@@ -386,7 +389,7 @@ fn turn_until(
         watch.stepped(&pipeline.province, &stepped);
         let due = settings.journal_bytes_max <= desk.journal_bytes.load(Ordering::Acquire);
         if due && !desk.imaging.swap(true, Ordering::AcqRel) {
-            stepped.commit.images = Some(pipeline.images(false));
+            stepped.commit.images = Some(pipeline.checkpoint());
         }
         let parcel = Parcel {
             is_rules: false,

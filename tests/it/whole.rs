@@ -129,3 +129,33 @@ fn a_second_process_on_the_same_state_is_refused() {
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("in use by another process"), "{said}");
 }
+
+#[test]
+fn images_do_not_pile_up_over_a_long_run() {
+    use fenghuo::engine::subject::state::Subject;
+    use fenghuo::runtime::journal::{pack_images, read_chunks};
+    let package = Package::generate(400, 12_000, 15);
+    package.run();
+    let store = fenghuo::runtime::store::DiskStore::open(package.path("state")).unwrap();
+    let (mut kept, mut runs) = (0, 0);
+    read_chunks(&store, b'g', &mut |number, bytes| {
+        kept += bytes.len();
+        runs = runs.max(number);
+        Ok(())
+    })
+    .unwrap();
+    let recovered = fenghuo::runtime::recover::recover(&store).unwrap().unwrap();
+    let everything: Vec<&Subject> = recovered
+        .province
+        .shards()
+        .iter()
+        .flat_map(|shard| shard.subjects())
+        .collect();
+    let all = pack_images(everything.into_iter()).len();
+    assert!(60 < runs, "images were written often: {runs} blocks");
+    // The last images of all, twice as much of what changed since, and a run that is being written.
+    assert!(
+        kept < all * 5,
+        "{kept} bytes of images for {all} bytes of state"
+    );
+}

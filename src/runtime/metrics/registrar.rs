@@ -5,8 +5,8 @@
 use super::table::{Kind, TABLE};
 use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 /// Builds a metric from its row.
@@ -43,10 +43,6 @@ impl Registrar<'_> {
 
     pub(super) fn int_counter(&self, name: &str) -> IntCounter {
         self.add(name, Kind::Counter, |opts, _| IntCounter::with_opts(opts))
-    }
-
-    pub(super) fn counters(&self, name: &str) -> CounterVec {
-        self.add(name, Kind::Counter, CounterVec::new)
     }
 
     pub(super) fn int_gauges(&self, name: &str) -> IntGaugeVec {

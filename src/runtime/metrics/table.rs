@@ -76,7 +76,6 @@ pub const TABLE: &[Spec] = &[
     row("fenghuo_rule_firings_total", Counter, &["rule"], "次", "规则命中次数（含信号与建议）"),
     row("fenghuo_rule_errors_total", Counter, &["rule"], "次", "规则执行出错次数；每一次都是一次未能研判"),
     row("fenghuo_rule_suspended", Gauge, &["rule"], "0/1", "规则是否因连续出错被暂停"),
-    row("fenghuo_rule_seconds_total", Counter, &["rule"], "秒", "规则执行累计用时"),
     row("fenghuo_warnings_total", Counter, &["level", "city", "transition"], "次", "预警变动次数：级别、设区市代码（other 为省级或未知）、变动类型"),
     row("fenghuo_open_warnings", Gauge, &["level"], "条", "当前有效的预警数，按级别"),
     row("fenghuo_sanctions", Gauge, &["status"], "条", "联合惩戒建议数，按状态"),
