@@ -7,11 +7,14 @@
 
 use crate::support::{canonical_events, project, shipped_set};
 use fenghuo::engine::event::Event;
+use fenghuo::engine::explain::{Place, account, places};
 use fenghuo::engine::input::{Alone, Input};
 use fenghuo::engine::province::Province;
 use fenghuo::engine::record::Prepared;
-use fenghuo::engine::rule::RuleSet;
+use fenghuo::engine::rule::{Judgement, Look, Memo, Rule, RuleSet};
 use fenghuo::engine::subject::state::Subject;
+use fenghuo::engine::subject::view::Anchor;
+use fenghuo::engine::time::EventTime;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -101,4 +104,63 @@ fn every_shipped_rule_has_a_scenario_in_which_it_speaks() {
             manifest.name
         );
     }
+}
+
+/// In every scenario, on every fact: a rule that has nothing to say is known to by its first look, and costs no Rhai.
+#[test]
+fn a_shipped_rule_that_says_nothing_costs_no_rhai() {
+    let set = shipped_set();
+    let mut silent = 0;
+    for dir in scenarios() {
+        let (events, _) = canonical_events(&dir.join("events.jsonl"));
+        let mut province = Province::new(Arc::clone(&set), 1);
+        lines(&mut province, &events);
+        for subject in province.shards().iter().flat_map(|shard| shard.subjects()) {
+            let times: Vec<EventTime> = events.iter().map(|e| e.occurred_at).collect();
+            for rule in set.rules() {
+                let mut places: Vec<Place> = times
+                    .iter()
+                    .flat_map(|time| places(rule, subject, *time))
+                    .collect();
+                places.sort_by(|a, b| (a.anchor, &a.group).cmp(&(b.anchor, &b.group)));
+                places.dedup_by(|a, b| (a.anchor, &a.group) == (b.anchor, &b.group));
+                for place in places {
+                    silent += usize::from(is_spared(rule, subject, &place));
+                }
+            }
+        }
+    }
+    assert!(500 < silent, "{silent} silent judgements");
+}
+
+/// Whether a rule says nothing here; the first look must then have known it.
+fn is_spared(rule: &Rule, subject: &Subject, place: &Place) -> bool {
+    let traced = account(rule, subject, place).unwrap();
+    let verdict = traced.verdict.unwrap();
+    if verdict.speaks() {
+        return false;
+    }
+    let view = subject.view(place.group.as_ref()).unwrap();
+    let event = match (subject.facts(), place.anchor) {
+        (Some(facts), Anchor::Fact(key)) => {
+            let (stream, fact) = facts.find(key).unwrap();
+            fact.event(stream).map(Arc::new)
+        }
+        _ => None,
+    };
+    let judgement = Judgement {
+        view: &view,
+        anchor: place.anchor,
+        event: event.as_ref(),
+        as_of: place.as_of,
+    };
+    let look = rule.look(&judgement, &mut Memo::default());
+    let id = &rule.manifest().id;
+    assert_eq!(
+        look,
+        Look::Silent(verdict.check_at),
+        "{id} on {}",
+        subject.key
+    );
+    true
 }

@@ -135,17 +135,12 @@ impl Compiler<'_> {
                 Step::For(slot, list, body)
             }
             Stmt::Block(block) => Step::Value(Tree::Block(self.block(block.statements()))),
-            Stmt::Expr(expression) => match self.mutation(expression) {
-                Some(step) => step,
-                None => Step::Value(self.tree(expression)?),
+            Stmt::Expr(expression) => match (self.mutation(expression), &**expression) {
+                (Some(step), _) => step,
+                (None, Expr::FnCall(call, _)) => self.said(call)?,
+                (None, expression) => Step::Value(self.tree(expression)?),
             },
-            Stmt::FnCall(call, _) if call.name == "check_on" && !self.has_own("check_on") => {
-                let [time] = call.args.as_slice() else {
-                    return None;
-                };
-                Step::Check(self.tree(time)?)
-            }
-            Stmt::FnCall(call, _) => Step::Value(self.call(call)?),
+            Stmt::FnCall(call, _) => self.said(call)?,
             Stmt::Return(value, flags, _) if !flags.contains(ASTFlags::BREAK) => {
                 Step::Return(match value {
                     None => None,
@@ -175,6 +170,16 @@ impl Compiler<'_> {
             "sort" => Some(Step::Sort(slot)),
             "dedup" => Some(Step::Dedup(slot)),
             _ => None,
+        }
+    }
+
+    /// A call that stands alone: `check_on(…)`, or one whose value may be that of its block.
+    fn said(&mut self, call: &FnCallExpr) -> Option<Step> {
+        match call.args.as_slice() {
+            [time] if call.name == "check_on" && !self.has_own("check_on") => {
+                Some(Step::Check(self.tree(time)?))
+            }
+            _ => Some(Step::Value(self.call(call)?)),
         }
     }
 

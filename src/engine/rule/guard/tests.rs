@@ -343,6 +343,40 @@ fn a_guard_decides_what_rules_are_made_of() {
 }
 
 #[test]
+fn a_guard_knows_when_a_rule_wants_to_look_again() {
+    let facts = facts();
+    let view = enterprise(&facts);
+    let (may, june) = ("2026-05-01", "2026-06-01");
+    for (body, at) in [
+        (format!("check_on(\"{may}\"); return;"), Some(may)),
+        (
+            format!("check_on(\"{june}\"); if p.n == 3 {{ check_on(\"{may}\"); return; }}"),
+            Some(may),
+        ),
+        ("check_on(ev.time); return;".to_owned(), None),
+        (
+            "let d = p.words; d.sort(); d.dedup(); if d.len() == 2 { return; }".to_owned(),
+            None,
+        ),
+        (
+            "let w = p.words; let t = who.name; t += \"食\"; if t.contains(w[0]) { return; }"
+                .to_owned(),
+            None,
+        ),
+    ] {
+        let set = load(&[("complaint/t.rhai", &rule(MANIFEST, &body, ""))]);
+        let judgement = judgement(&view, &facts[7]);
+        let look = set.rules()[0].look(&judgement, &mut Memo::default());
+        let at = at.map(|day| EventTime::parse(day).unwrap().0);
+        assert_eq!(look, Look::Silent(at), "{body}");
+        assert!(
+            look.agrees(&set.rules()[0].judge(&judgement, false).unwrap()),
+            "{body}"
+        );
+    }
+}
+
+#[test]
 fn what_is_not_understood_is_left_to_rhai() {
     let facts = facts();
     let view = enterprise(&facts);
