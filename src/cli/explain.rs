@@ -5,7 +5,7 @@
 //! cannot be written anew byte for byte, and says why.
 
 use super::args::{Format, StateArgs};
-use super::look::{all_warnings, open};
+use super::look::{open, the_warning};
 use super::{CliError, Ending, say, say_json};
 use crate::engine::event::SubjectKey;
 use crate::engine::explain::{Distance, Place, account, distances, places, reproduce};
@@ -68,15 +68,7 @@ pub(super) fn rule(
 pub(super) fn warning(id: &str, state: &StateArgs, format: Format) -> Result<Ending, CliError> {
     let recovered = open(state)?;
     let province = &recovered.province;
-    let mut found = all_warnings(province);
-    found.retain(|w| w.warning_id.starts_with(id));
-    let [warning] = found.as_slice() else {
-        let message = if found.is_empty() {
-            "没有这条预警"
-        } else {
-            "编号不唯一，请写长一些"
-        };
-        say(&format!("{id}: {message}"));
+    let Some(warning) = the_warning(province, id) else {
         return Ok(Ending::Finding);
     };
     let court = province.court();

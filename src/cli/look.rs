@@ -316,22 +316,28 @@ pub(super) fn warnings(args: &WarningListArgs, format: Format) -> Result<Ending,
 /// `warning show`
 pub(super) fn warning(id: &str, state: &StateArgs, format: Format) -> Result<Ending, CliError> {
     let recovered = open(state)?;
-    let mut found = all_warnings(&recovered.province);
-    found.retain(|w| w.warning_id.starts_with(id));
-    let [warning] = found.as_slice() else {
-        let message = if found.is_empty() {
-            "没有这条预警"
-        } else {
-            "编号不唯一，请写长一些"
-        };
-        say(&format!("{id}: {message}"));
+    let Some(warning) = the_warning(&recovered.province, id) else {
         return Ok(Ending::Finding);
     };
     match format {
         Format::Json => say_json(&json!(warning)),
-        Format::Table => say(&warning_text(warning)),
+        Format::Table => say(&warning_text(&warning)),
     }
     Ok(Ending::Fine)
+}
+
+/// The only warning whose id begins so; says so if there is none, or more than one.
+pub(super) fn the_warning(province: &Province, id: &str) -> Option<Warning> {
+    let mut found = all_warnings(province);
+    found.retain(|w| w.warning_id.starts_with(id));
+    if 1 < found.len() {
+        say(&format!("{id}: 编号不唯一，请写长一些"));
+        return None;
+    }
+    if found.is_empty() {
+        say(&format!("{id}: 没有这条预警"));
+    }
+    found.pop()
 }
 
 fn warning_text(w: &Warning) -> String {

@@ -27,11 +27,8 @@ impl Province {
         let mut mended: Vec<(usize, EventTime)> = Vec::new();
         for conduct in &mut globals.conduct {
             let of = |set: &RuleSet| {
-                let found = set
-                    .rules()
-                    .iter()
-                    .position(|r| r.manifest().id.as_ref() == conduct.rule);
-                found.and_then(|at| set.rules().get(at).map(|rule| (at, Arc::clone(rule))))
+                set.place(&conduct.rule)
+                    .and_then(|at| set.rules().get(at).map(|rule| (at, Arc::clone(rule))))
             };
             let (Some(since), Some((_, was)), Some((at, is))) =
                 (conduct.suspended_since, of(&old), of(set))

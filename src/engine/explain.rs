@@ -93,12 +93,7 @@ fn warning(court: &Court<'_>, subject: &Subject, id: &str) -> Option<Warning> {
 }
 
 fn reason(court: &Court<'_>, subject: &Subject, old: &Finding) -> String {
-    let Some(at) = court
-        .set
-        .rules()
-        .iter()
-        .position(|r| r.manifest().id == old.rule)
-    else {
+    let Some(at) = court.set.place(&old.rule) else {
         return format!("规则 {} 已不在规则集中", old.rule);
     };
     if court.suspended.get(at).copied().unwrap_or(false) {

@@ -50,14 +50,21 @@ pub fn settle(court: &Court<'_>, subject: &mut Subject, sentence: &Sentence) -> 
     write(court, subject, score, &steps)
 }
 
-/// Whether a judging left everything as it was, so that there is nothing to settle. The composite falls with time alone;
-/// that is seen at the tick at which it is due.
-pub fn is_unmoved(subject: &mut Subject, sentence: &Sentence, stream: Stream) -> bool {
-    let unmoved = sentence.shifts.is_empty() && stream != Stream::Feedback;
-    if unmoved && subject.core.as_ref().is_some_and(|core| core.is_empty()) {
+/// Settles a subject after a fact of a stream was judged. When the fact is no word of officers and no finding changed there
+/// is nothing to settle: the composite falls with time alone, which is seen at the tick at which it is due.
+pub fn settle_fact(
+    court: &Court<'_>,
+    subject: &mut Subject,
+    sentence: &Sentence,
+    stream: Stream,
+) -> Vec<Message> {
+    if !sentence.shifts.is_empty() || stream == Stream::Feedback {
+        return settle(court, subject, sentence);
+    }
+    if subject.core.as_ref().is_some_and(|core| core.is_empty()) {
         subject.core = None;
     }
-    unmoved
+    Vec::new()
 }
 
 /// Closes what feedback names on a collective, which keeps no facts to find it in again.
@@ -86,7 +93,7 @@ pub fn expire(court: &Court<'_>, subject: &mut Subject) -> Vec<Message> {
     pairs.sort();
     pairs.dedup();
     for (id, group) in pairs {
-        if let Some(rule) = court.set.rules().iter().find(|r| r.manifest().id == id) {
+        if let Some(rule) = court.set.rule(&id) {
             docket(court, rule.manifest(), group.as_ref(), false).expire(&mut core, &mut steps);
         }
     }
@@ -200,11 +207,7 @@ fn contributions<'a>(court: &Court<'a>, core: &Core) -> Vec<(&'a Manifest, Contr
         let end = rest.iter().position(|f| !same(f)).unwrap_or(rest.len());
         let (mine, others) = rest.split_at(end);
         rest = others;
-        let rule = court
-            .set
-            .rules()
-            .iter()
-            .find(|r| r.manifest().id == first.rule);
+        let rule = court.set.rule(&first.rule);
         let Some(manifest) = rule.map(|r| r.manifest()) else {
             continue;
         };
@@ -442,11 +445,7 @@ pub(super) fn write(
     let mut messages = Vec::with_capacity(steps.len());
     for step in steps {
         let id = step.episode.rule.as_ref();
-        let rule = court
-            .set
-            .rules()
-            .iter()
-            .find(|r| r.manifest().id.as_ref() == id);
+        let rule = court.set.rule(id);
         let stand_in = rule.is_none().then(|| super::adopt::stand_in(id));
         let Some(manifest) = rule.map(|r| r.manifest()).or(stand_in.as_ref()) else {
             continue;

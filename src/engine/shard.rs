@@ -14,7 +14,7 @@ use super::judge::Court;
 use super::rule::RuleSet;
 use super::schema::Stream;
 use super::sentence::{Changed, Sentence};
-use super::settle::{self, expire, is_unmoved, next_due, settle};
+use super::settle::{self, expire, next_due, settle, settle_fact};
 use super::subject::facts::{Fact, Tombstone};
 use super::subject::series::Recent;
 use super::subject::state::Subject;
@@ -220,11 +220,7 @@ impl Shard {
         trim(court, &mut slot.subject, changed.stream, out);
         let mut sentence = Sentence::default();
         court.judge_fact(&mut slot.subject, &changed, &mut sentence);
-        let messages = if is_unmoved(&mut slot.subject, &sentence, changed.stream) {
-            Vec::new()
-        } else {
-            settle(court, &mut slot.subject, &sentence)
-        };
+        let messages = settle_fact(court, &mut slot.subject, &sentence, changed.stream);
         let anchors = [old, changed.now.clone()];
         if court.set.listens_to_findings() {
             tally_findings(court, work, &slot.subject, &sentence, &anchors, out);
@@ -258,11 +254,7 @@ impl Shard {
         }
         let mut sentence = Sentence::default();
         court.judge_count(&mut slot.subject, event, &mut sentence);
-        let messages = if is_unmoved(&mut slot.subject, &sentence, event.stream) {
-            Vec::new()
-        } else {
-            settle(court, &mut slot.subject, &sentence)
-        };
+        let messages = settle_fact(court, &mut slot.subject, &sentence, event.stream);
         collect(court, (seq, true), &tally.subject, messages, sentence, out);
         self.schedule(court, &tally.subject);
     }

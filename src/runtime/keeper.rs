@@ -208,15 +208,6 @@ impl Keeper {
         told.collect()
     }
 
-    /// How many entries wait in the outbox for some sink.
-    pub fn waiting(&self) -> usize {
-        self.doors
-            .iter()
-            .map(|door| door.waiting.len())
-            .max()
-            .unwrap_or(0)
-    }
-
     /// Makes a batch durable, then lets its messages leave.
     pub fn commit(&mut self, mut commit: Commit) -> Result<(), KeepError> {
         let first_block = self.head.next_run;
@@ -271,10 +262,11 @@ impl Keeper {
         self.sweep(&mut batch)?;
         put_head(&mut batch, self.store.as_ref(), &self.head)?;
         self.store.commit(&batch)?;
+        let since = Stopwatch::start();
         for door in &mut self.doors {
             door.waiting.extend(entries.iter().map(|entry| Waiting {
                 commit: number,
-                since: Stopwatch::start(),
+                since,
                 entry: entry.clone(),
             }));
         }
@@ -428,3 +420,6 @@ pub(super) fn add(to: &mut Account, from: &Account) {
         *to.refused.entry(code.clone()).or_default() += count;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,3 +30,5 @@ pub mod secret;
 pub mod audit;
 pub mod logging;
 pub mod signal;
+#[cfg(test)]
+mod far_end;

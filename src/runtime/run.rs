@@ -111,8 +111,6 @@ pub struct Durable {
     pub commit_us: u64,
     /// What became of pushed bodies.
     pub receipts: BTreeMap<u64, Receipt>,
-    /// Entries that wait for a sink.
-    pub waiting: usize,
     /// Bytes of journal since the last images.
     pub journal_bytes: u64,
     /// Bytes of the store.
@@ -316,7 +314,6 @@ fn keep(
                         latency_us: parcel.watch.elapsed_us(),
                         commit_us: commit_watch.elapsed_us(),
                         receipts: parcel.receipts,
-                        waiting: keeper.waiting(),
                         journal_bytes: keeper.head().journal_bytes,
                         state_bytes: keeper.store().size_bytes(),
                         is_rules: parcel.is_rules,

@@ -249,6 +249,16 @@ impl Rule {
         judgement: &Judgement<'_>,
         with_observations: bool,
     ) -> Result<Verdict, RuleError> {
+        let (context, ran) = self.run(&self.core.shared.engine, judgement);
+        ran.map(|()| context.verdict(with_observations))
+    }
+
+    /// Runs `decide` in an engine. What it gives back means nothing; what it said is in the context.
+    pub(super) fn run(
+        &self,
+        engine: &Engine,
+        judgement: &Judgement<'_>,
+    ) -> (Arc<Context>, Result<(), RuleError>) {
         let context = Arc::new(Context::new(
             Arc::clone(&self.core),
             judgement.view.clone(),
@@ -265,12 +275,11 @@ impl Rule {
             self.params.clone(),
         );
         let mut scope = Scope::new();
-        let engine = &self.core.shared.engine;
-        // What `decide` gives back means nothing; what it said is in the context.
-        let _: Dynamic = engine
-            .call_fn_with_options(options, &mut scope, &self.ast, "decide", arguments)
-            .map_err(|error| RuleError::read(self, &error))?;
-        Ok(context.verdict(with_observations))
+        let ran = engine
+            .call_fn_with_options::<Dynamic>(options, &mut scope, &self.ast, "decide", arguments)
+            .map(|_| ())
+            .map_err(|error| RuleError::read(self, &error));
+        (context, ran)
     }
 
     /// Runs one test function.

@@ -4,7 +4,7 @@
 //! how many disputes, decisions, people. A fact that does not state the field stands for itself, so a feed that lacks it
 //! is counted by records and not passed over.
 //!
-//! cost     decodes the facts of the window, as a filter does
+//! cost     reads one field of each fact of the window where it stands
 
 use super::ask::Filter;
 use super::context::{Answer, Context, Question, Seen};

@@ -7,14 +7,11 @@
 //! cost     as much as a judgement without its first look, and a text for each side of each comparison
 
 use super::compiled::{Judgement, Rule};
-use super::context::{Context, Tag, current};
+use super::context::current;
 use super::error::RuleError;
-use super::record::Record;
-use super::who::Who;
 use super::{api, compare, sandbox};
 use crate::engine::subject::view::Verdict;
-use rhai::{CallFnOptions, Dynamic, Engine, NativeCallContext, Scope};
-use std::sync::Arc;
+use rhai::{Dynamic, Engine, NativeCallContext};
 
 /// The most comparisons that are kept of one judgement.
 const COMPARED_MAX: usize = 256;
@@ -48,30 +45,10 @@ pub struct Traced {
 impl Rule {
     /// Judges an anchor and keeps what was compared on the way.
     pub fn trace(&self, judgement: &Judgement<'_>) -> Traced {
-        let context = Arc::new(Context::new(
-            Arc::clone(&self.core),
-            judgement.view.clone(),
-            judgement.anchor,
-            judgement.event.map(Arc::clone),
-            judgement.as_of,
-        ));
-        let options = CallFnOptions::new()
-            .eval_ast(false)
-            .with_tag(Dynamic::from(Tag::Judgement(Arc::clone(&context))));
-        let arguments = (
-            Dynamic::from(Record::anchor(Arc::clone(&context))),
-            Dynamic::from(Who(Arc::clone(&context))),
-            self.params.clone(),
-        );
         let engine = self.core.shared.traced.get_or_init(engine);
-        let mut scope = Scope::new();
-        let called = engine
-            .call_fn_with_options::<Dynamic>(options, &mut scope, &self.ast, "decide", arguments);
+        let (context, ran) = self.run(engine, judgement);
         let compared = core::mem::take(&mut context.book().compared);
-        let verdict = match called {
-            Ok(_) => Ok(context.verdict(true)),
-            Err(error) => Err(RuleError::read(self, &error)),
-        };
+        let verdict = ran.map(|()| context.verdict(true));
         Traced { verdict, compared }
     }
 }

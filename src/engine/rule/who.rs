@@ -6,7 +6,8 @@
 //! the latest word, so windows on them have no such bound. Without a window, `last` and `days_since` look back over the
 //! rule's `history`.
 //!
-//! cost     a count is two binary searches; filters, sums and different values decode the facts of the window
+//! cost     a count is two binary searches; filters, sums and different values read one or two fields of each fact of
+//!          the window where they stand
 
 use super::ask::{self, Filter, Window, int};
 use super::context::{Answer, Context, Question, Seen};

@@ -114,11 +114,6 @@ impl<'a> Peek<'a> {
         )
     }
 
-    /// Whether the field is there.
-    pub fn has(&self, field: Field) -> bool {
-        self.bytes(field).is_some()
-    }
-
     /// The fields in the order of the schema.
     pub fn iter(&self) -> impl Iterator<Item = (Field, ValueRef<'a>)> + use<'a> {
         let values = self.values;

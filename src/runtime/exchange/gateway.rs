@@ -200,7 +200,7 @@ impl Gateway {
                         most: ANSWER_BYTES_MAX,
                     },
                 );
-                let (status, body, _) = spoken.map_err(|outcome| reason(&outcome).to_owned())?;
+                let (status, body, _) = spoken.map_err(|outcome| outcome.reason().to_owned())?;
                 let answer: SecretAnswer = serde_json::from_slice(&body).map_err(|_| {
                     format!("the secret's refresh answered {status}: {}", excerpt(&body))
                 })?;
@@ -426,7 +426,7 @@ impl Adapter for Gateway {
     fn list(&self) -> Result<Vec<Held>, String> {
         let secret = self
             .secret()
-            .map_err(|outcome| reason(&outcome).to_owned())?;
+            .map_err(|outcome| outcome.reason().to_owned())?;
         let url = format!("{}/list", self.config.url);
         let spoken = self.speak(
             &secret,
@@ -436,7 +436,7 @@ impl Adapter for Gateway {
                 most: LIST_BYTES_MAX,
             },
         );
-        let (status, body, _) = spoken.map_err(|outcome| reason(&outcome).to_owned())?;
+        let (status, body, _) = spoken.map_err(|outcome| outcome.reason().to_owned())?;
         if status != 200 {
             return Err(format!(
                 "the list was refused, {status}: {}",
@@ -450,16 +450,6 @@ impl Adapter for Gateway {
                     .map_err(|error| format!("the list holds {}: {error}", excerpt(line)))
             })
             .collect()
-    }
-}
-
-fn reason(outcome: &Outcome) -> &str {
-    match outcome {
-        Outcome::Accepted(_) => "accepted",
-        Outcome::Refused(reason)
-        | Outcome::Denied(reason)
-        | Outcome::Untrusted(reason)
-        | Outcome::Unsure { reason, .. } => reason,
     }
 }
 

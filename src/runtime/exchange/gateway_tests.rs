@@ -4,55 +4,15 @@ use super::*;
 use crate::engine::hash::hex;
 use crate::engine::time::EventTime;
 use crate::runtime::exchange::sign::sign;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use crate::runtime::far_end::{answer, serve};
 use std::os::unix::fs::PermissionsExt;
 use std::thread::JoinHandle;
 
 const SECRET: &str = "0123456789abcdef0123";
 const NOW_MS: i64 = 1_790_000_000_000;
 
-/// Answers one request a connection, in order, and returns the requests; an empty text closes without an answer.
 fn server(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/fxyj", listener.local_addr().unwrap());
-    let serving = std::thread::spawn(move || {
-        let mut requests = Vec::new();
-        for answer in answers {
-            let (stream, _) = listener.accept().unwrap();
-            requests.push(request_of(&stream));
-            (&stream).write_all(answer.as_bytes()).unwrap();
-        }
-        requests
-    });
-    (url, serving)
-}
-
-fn request_of(stream: &TcpStream) -> String {
-    let mut reader = BufReader::new(stream);
-    let (mut text, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        text.push_str(&line);
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    text.push_str(&String::from_utf8(body).unwrap());
-    text
-}
-
-fn answer(status: &str, extra: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{extra}\r\n{body}"
-    )
+    serve("fxyj", answers)
 }
 
 fn slip(id: &str, sm3: &str, secret: &str) -> String {
@@ -194,7 +154,7 @@ fn every_answer_has_a_meaning() {
         let far = far(vec![answer(status, "", body)]);
         let outcome = far.gateway.send(&parcel(), 0);
         assert_eq!(word(&outcome), expected, "{status} {outcome:?}");
-        let why = reason(&outcome);
+        let why = outcome.reason();
         assert!(why.contains(said), "{status} {body:.60}: {why}");
         far.serving.join().unwrap();
     }
@@ -295,7 +255,7 @@ fn the_refresh_interface_gives_a_secret_that_ends() {
     };
     let gateway = Gateway::new(config, clock.clone()).unwrap();
     let denied = gateway.send(&parcel(), 0);
-    assert!(reason(&denied).contains("does not open"), "{denied:?}");
+    assert!(denied.reason().contains("does not open"), "{denied:?}");
     assert_eq!(word(&gateway.send(&parcel(), 0)), "accepted");
     // It ends within a minute: fetched anew before it does.
     clock.set(EventTime(NOW_MS + 50_000));
@@ -334,7 +294,7 @@ fn waits_as_long_as_asked_lists_and_notes_the_clock() {
     ));
     let denied = far.gateway.send(&parcel(), 0);
     assert!(
-        reason(&denied).contains("our clock differs by"),
+        denied.reason().contains("our clock differs by"),
         "{denied:?}"
     );
     assert_eq!(far.gateway.list().unwrap().len(), 2);

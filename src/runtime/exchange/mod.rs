@@ -78,6 +78,19 @@ pub enum Outcome {
     Untrusted(String),
 }
 
+impl Outcome {
+    /// Why it came to this, for logs.
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Refused(reason)
+            | Self::Denied(reason)
+            | Self::Untrusted(reason)
+            | Self::Unsure { reason, .. } => reason,
+        }
+    }
+}
+
 /// What the far end says it holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Held {

@@ -183,7 +183,7 @@ impl Exchange {
             self.tell(parcel, outcome);
             if inner.breaker.note(outcome, now) {
                 tracing::error!(
-                    reason = describe(outcome),
+                    reason = outcome.reason(),
                     "the national exchange does not answer as it should; everything waits and is tried again by itself"
                 );
             }
@@ -335,16 +335,6 @@ impl Exchange {
             );
         }
         Ok(())
-    }
-}
-
-fn describe(outcome: &Outcome) -> &str {
-    match outcome {
-        Outcome::Accepted(_) => "accepted",
-        Outcome::Refused(reason)
-        | Outcome::Denied(reason)
-        | Outcome::Untrusted(reason)
-        | Outcome::Unsure { reason, .. } => reason,
     }
 }
 

@@ -294,60 +294,13 @@ fn header_value(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::far_end::{answer, serve};
     use crate::runtime::sink::entry;
-    use std::io::{BufRead, BufReader, Write};
-    use std::net::{TcpListener, TcpStream};
     use std::thread::JoinHandle;
 
-    /// Answers one request a connection with the given texts, in order, then returns the requests. An empty text closes
-    /// the connection without an answer; `wait` holds it open until the client has gone.
     fn server(answers: &[&str]) -> (String, JoinHandle<Vec<String>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let answers: Vec<String> = answers.iter().map(|answer| (*answer).to_owned()).collect();
-        let serving = std::thread::spawn(move || {
-            let mut requests = Vec::new();
-            for answer in answers {
-                let (stream, _) = listener.accept().unwrap();
-                requests.push(request_of(&stream));
-                if answer == "wait" {
-                    let _ = (&stream).read(&mut [0]);
-                } else {
-                    (&stream).write_all(answer.as_bytes()).unwrap();
-                }
-            }
-            requests
-        });
-        (url, serving)
-    }
-
-    fn request_of(stream: &TcpStream) -> String {
-        let mut reader = BufReader::new(stream);
-        let mut text = String::new();
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
-            let lower = line.to_lowercase();
-            if let Some(value) = lower.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            text.push_str(&line);
-            if line.trim().is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        text.push_str(&String::from_utf8(body).unwrap());
-        text
-    }
-
-    fn answer(status: &str, extra: &str, body: &str) -> String {
-        let length = body.len();
-        format!(
-            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{extra}\r\n{body}"
-        )
+        let answers = answers.iter().map(|answer| (*answer).to_owned());
+        serve("hook", answers.collect())
     }
 
     fn sink(url: &str) -> WebhookSink {
