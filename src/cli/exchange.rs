@@ -16,6 +16,7 @@ use crate::runtime::exchange::reconcile::reconcile;
 use crate::runtime::exchange::worker::Exchange;
 use crate::runtime::store::StoreError;
 use serde_json::json;
+use std::path::Path;
 
 /// `exchange`
 pub(super) fn exchange(args: &ExchangeArgs, format: Format) -> Result<Ending, CliError> {
@@ -46,7 +47,7 @@ fn status(config: &ExchangeConfig, format: Format) -> Result<Ending, CliError> {
     let standing: Standing = if let Some(exchange) = open(config)? {
         exchange.standing()
     } else {
-        serde_json::from_slice(&std::fs::read(config.dir.join("status.json"))?)?
+        written(&config.dir.join("status.json"))?
     };
     show(&standing, format);
     Ok(if standing.parked.is_empty() {
@@ -54,6 +55,18 @@ fn status(config: &ExchangeConfig, format: Format) -> Result<Ending, CliError> {
     } else {
         Ending::Finding
     })
+}
+
+/// What the running engine last wrote down.
+fn written(path: &Path) -> Result<Standing, CliError> {
+    let fault = |error: &dyn std::fmt::Display| {
+        ExchangeError::Setting(format!(
+            "the engine is running, but what it writes down cannot be read: \"{}\": {error}; ask again in a second",
+            path.display()
+        ))
+    };
+    let bytes = std::fs::read(path).map_err(|error| fault(&error))?;
+    Ok(serde_json::from_slice(&bytes).map_err(|error| fault(&error))?)
 }
 
 fn show(standing: &Standing, format: Format) {

@@ -436,10 +436,16 @@ impl Adapter for Gateway {
                 most: LIST_BYTES_MAX,
             },
         );
-        let (status, body, _) = spoken.map_err(|outcome| outcome.reason().to_owned())?;
+        let (status, body, _) = spoken.map_err(|outcome| {
+            format!(
+                "cannot read what the far end holds from {url}: {}; check the address and that the far end is up, then \
+                 compare again",
+                outcome.reason()
+            )
+        })?;
         if status != 200 {
             return Err(format!(
-                "the list was refused, {status}: {}",
+                "{url} refused the list, {status}: {}",
                 excerpt(&body)
             ));
         }
@@ -447,7 +453,7 @@ impl Adapter for Gateway {
             .filter(|line| !line.is_empty())
             .map(|line| {
                 serde_json::from_slice(line)
-                    .map_err(|error| format!("the list holds {}: {error}", excerpt(line)))
+                    .map_err(|error| format!("{url} lists {}: {error}", excerpt(line)))
             })
             .collect()
     }

@@ -300,6 +300,12 @@ fn waits_as_long_as_asked_lists_and_notes_the_clock() {
     assert_eq!(far.gateway.list().unwrap().len(), 2);
     assert!(far.gateway.list().unwrap_err().contains("nonsense"));
     assert!(far.gateway.list().unwrap_err().contains("500: oops"));
+    // The script is at its end: nobody listens any more.
+    let gone = far.gateway.list().unwrap_err();
+    assert!(
+        gone.contains("/fxyj/list: ") && gone.contains("check the address"),
+        "{gone}"
+    );
     far.serving.join().unwrap();
 }
 
