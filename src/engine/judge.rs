@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// The most times that one anchor is judged again because its rule asked for it.
 const CHECKS_MAX: usize = 16;
 
+/// From so many rules on, an anchor is put to the index first.
+const GATE_FROM: usize = 4;
+
 /// What judging is done with.
 #[derive(Debug, Clone, Copy)]
 pub struct Court<'a> {
@@ -53,6 +56,19 @@ struct Seat<'s> {
     lost: Option<RecordKey>,
     /// No rule has a finding or wants to look again here.
     is_blank: bool,
+    /// The calls of all rules are counted by the place of the fact.
+    is_counted: bool,
+}
+
+impl<'s> Seat<'s> {
+    fn judgement(&self, as_of: EventTime) -> Judgement<'s> {
+        Judgement {
+            view: self.view,
+            anchor: self.anchor,
+            event: self.event,
+            as_of,
+        }
+    }
 }
 
 impl Court<'_> {
@@ -147,8 +163,16 @@ impl Bench<'_, '_> {
                 as_of: as_of(event.occurred_at, event.precision),
                 lost,
                 is_blank: self.is_blank(anchor, None),
+                is_counted: true,
             };
-            self.judge_seat(anchored, &seat);
+            let place = RuleSet::seat(kind, changed.stream);
+            self.out.seat = Some(place);
+            let mut memo = Memo::default();
+            let concerned = seat
+                .is_blank
+                .then(|| set.concerned(place, &seat.judgement(seat.as_of), &mut memo))
+                .flatten();
+            self.judge_seat(concerned.as_deref().unwrap_or(anchored), &seat, &mut memo);
         } else {
             for at in anchored {
                 if let Some(rule) = set.rules().get(*at) {
@@ -333,13 +357,53 @@ impl Bench<'_, '_> {
             as_of,
             lost,
             is_blank: self.is_blank(anchor, group),
+            is_counted: false,
         };
-        self.judge_seat(rules, &seat);
+        let mut memo = Memo::default();
+        let concerned = match seat.event {
+            Some(event) if seat.is_blank && GATE_FROM <= rules.len() => {
+                let place = RuleSet::seat(self.subject.key.kind, event.stream);
+                let judgement = seat.judgement(seat.as_of);
+                self.court.set.concerned(place, &judgement, &mut memo)
+            }
+            _ => None,
+        };
+        if let Some(concerned) = concerned {
+            let (some, others): (Vec<usize>, Vec<usize>) = rules
+                .iter()
+                .partition(|at| concerned.binary_search(at).is_ok());
+            for at in others {
+                self.count_call(at);
+            }
+            self.judge_seat(&some, &seat, &mut memo);
+        } else {
+            self.judge_seat(rules, &seat, &mut memo);
+        }
     }
 
-    fn judge_seat(&mut self, rules: &[usize], seat: &Seat<'_>) {
+    /// A rule that the index keeps away was called all the same, or owes the call.
+    fn count_call(&mut self, at: usize) {
+        let is_judged = self
+            .court
+            .set
+            .rules()
+            .get(at)
+            .is_some_and(|rule| rule.manifest().status.is_judged());
+        if !is_judged {
+            return;
+        }
+        if self.court.suspended.get(at).copied().unwrap_or(false) {
+            count(&mut self.out.debts, at);
+        } else {
+            count(&mut self.out.calls, at);
+        }
+    }
+
+    fn judge_seat<'s>(&mut self, rules: &[usize], seat: &Seat<'s>, memo: &mut Memo<'s>)
+    where
+        Self: 's,
+    {
         let set = self.court.set;
-        let mut memo = Memo::default();
         for at in rules {
             let Some(rule) = set.rules().get(*at) else {
                 continue;
@@ -348,10 +412,12 @@ impl Bench<'_, '_> {
                 continue;
             }
             if self.court.suspended.get(*at).copied().unwrap_or(false) {
-                count(&mut self.out.debts, *at);
+                if !seat.is_counted {
+                    count(&mut self.out.debts, *at);
+                }
                 continue;
             }
-            self.judge(*at, rule, seat, &mut memo);
+            self.judge(*at, rule, seat, memo);
         }
     }
 
@@ -373,13 +439,10 @@ impl Bench<'_, '_> {
         let mut since = None;
         let mut verdict = Verdict::default();
         for _ in 0..CHECKS_MAX {
-            count(&mut self.out.calls, at);
-            let judgement = Judgement {
-                view: seat.view,
-                anchor: seat.anchor,
-                event: seat.event,
-                as_of: now,
-            };
+            if !seat.is_counted || now != seat.as_of {
+                count(&mut self.out.calls, at);
+            }
+            let judgement = seat.judgement(now);
             let decided = if now == seat.as_of {
                 rule.decide(&judgement, memo)
             } else {

@@ -447,13 +447,32 @@ impl Province {
         )
     }
 
+    /// A fact is a call of every rule of its place, or a debt of those that are suspended, whether the rule was looked at or
+    /// the index kept it away.
+    fn count_seats(&self, out: &mut Outputs) {
+        for (seat, count) in out.seats.iter().enumerate().filter(|(_, n)| 0 < **n) {
+            for at in self.set.anchored_at(seat) {
+                let is_suspended = self.suspended.get(*at).copied().unwrap_or(false);
+                let counts = if is_suspended {
+                    &mut out.debts
+                } else {
+                    &mut out.calls
+                };
+                if let Some(place) = counts.get_mut(*at) {
+                    *place += count;
+                }
+            }
+        }
+    }
+
     pub(super) fn gather(&mut self, outputs: Vec<Outputs>, outcome: &mut Outcome) {
         let size = self.set.rules().len();
         let mut sent: Vec<Sent> = Vec::new();
         let mut faults: Vec<Fault> = Vec::new();
         outcome.calls.resize(size, 0);
         outcome.firings.resize(size, 0);
-        for out in outputs {
+        for mut out in outputs {
+            self.count_seats(&mut out);
             sent.extend(out.sent);
             faults.extend(out.faults);
             self.forgotten.extend(out.forgotten);

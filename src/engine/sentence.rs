@@ -69,7 +69,9 @@ pub struct Sentence {
     pub shifts: Vec<Shift>,
     /// Rules that failed.
     pub faults: Vec<RuleFault>,
-    /// How often each rule was called, by place in the set.
+    /// Where a fact was judged by all rules of its place ([`super::rule::RuleSet::seat`]), looked at or not.
+    pub seat: Option<usize>,
+    /// How often each rule was called beside that, by place in the set.
     pub calls: Vec<(usize, u32)>,
     /// How often a suspended rule would have been called.
     pub debts: Vec<(usize, u32)>,

@@ -446,6 +446,14 @@ pub(super) fn collect(
             }
         }
     }
+    if let Some(seat) = sentence.seat {
+        if out.seats.len() <= seat {
+            out.seats.resize(seat.saturating_add(1), 0);
+        }
+        if let Some(count) = out.seats.get_mut(seat) {
+            *count += 1;
+        }
+    }
     for shift in sentence.shifts.iter().filter(|s| s.new.is_some()) {
         if let Some(slot) = out.firings.get_mut(shift.rule) {
             *slot += 1;

@@ -123,7 +123,9 @@ pub struct Outputs {
     pub tallies: Vec<SentTally>,
     /// Rules that failed.
     pub faults: Vec<Fault>,
-    /// How often each rule was called, by place in the set.
+    /// How often a fact was judged by all rules of its place ([`super::rule::RuleSet::seat`]).
+    pub seats: Vec<u64>,
+    /// How often each rule was called beside that, by place in the set.
     pub calls: Vec<u64>,
     /// How often each suspended rule would have been called.
     pub debts: Vec<u64>,

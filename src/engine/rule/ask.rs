@@ -32,11 +32,6 @@ impl Filter {
         Self(fields)
     }
 
-    /// Wants what another filter wants as well.
-    pub(super) fn also(&mut self, other: &Self) {
-        self.0.extend(other.0.iter().cloned());
-    }
-
     /// Reads `#{ result: "不合格", trigger: ["计划", "双随机"] }`.
     pub(super) fn read(stream: Stream, map: &Map) -> Given<Self> {
         let mut fields = Vec::with_capacity(map.len());
@@ -58,17 +53,6 @@ impl Filter {
         Ok(Self(fields))
     }
 
-    /// Whether the fields hold such values. A list field fits if any of its entries does.
-    pub(super) fn fits(&self, peek: &Peek<'_>) -> bool {
-        self.0.iter().all(|(field, wanted)| {
-            if let [Value::Text(text)] = wanted.as_slice() {
-                return peek.is_text(*field, text);
-            }
-            peek.get(*field)
-                .is_some_and(|held| wanted.iter().any(|value| fits(&held, value)))
-        })
-    }
-
     /// The filter as an explanation shows it.
     pub(super) fn text(&self) -> Box<str> {
         let fields: Vec<String> = self
@@ -83,6 +67,32 @@ impl Filter {
             })
             .collect();
         fields.join(",").into_boxed_str()
+    }
+}
+
+impl Filter {
+    /// The filter as what facts are held against.
+    pub(super) fn as_fits(&self) -> &dyn Fits {
+        self
+    }
+}
+
+/// What facts can be held against.
+pub(super) trait Fits {
+    /// Whether a fact fits.
+    fn fits(&self, peek: &Peek<'_>) -> bool;
+}
+
+impl Fits for Filter {
+    /// Whether the fields hold such values. A list field fits if any of its entries does.
+    fn fits(&self, peek: &Peek<'_>) -> bool {
+        self.0.iter().all(|(field, wanted)| {
+            if let [Value::Text(text)] = wanted.as_slice() {
+                return peek.is_text(*field, text);
+            }
+            peek.get(*field)
+                .is_some_and(|held| wanted.iter().any(|value| fits(&held, value)))
+        })
     }
 }
 
@@ -172,14 +182,14 @@ impl<'a> Window<'a> {
     /// The facts that fit, oldest first.
     pub(super) fn fitting<'f>(
         &self,
-        filter: Option<&'f Filter>,
+        filter: Option<&'f dyn Fits>,
     ) -> impl DoubleEndedIterator<Item = (&'a Fact, Peek<'a>)> + use<'a, 'f> {
         self.peeks()
             .filter(move |(_, peek)| filter.is_none_or(|filter| filter.fits(peek)))
     }
 
     /// The newest fact that fits, with its place in the stream.
-    pub(super) fn newest(&self, filter: Option<&Filter>) -> Option<(usize, &'a Fact)> {
+    pub(super) fn newest(&self, filter: Option<&dyn Fits>) -> Option<(usize, &'a Fact)> {
         self.places().rev().find(|(_, fact)| {
             filter.is_none_or(|filter| fact.peek().is_some_and(|peek| filter.fits(&peek)))
         })
@@ -216,7 +226,7 @@ impl<'a> Window<'a> {
     pub(super) fn count_by(
         &self,
         field: Field,
-        filter: Option<&Filter>,
+        filter: Option<&dyn Fits>,
         mut each: impl FnMut(&'a Fact),
     ) -> INT {
         let mut values = Vec::new();
@@ -296,8 +306,13 @@ pub(super) fn licences(facts: &Facts, as_of: EventTime) -> Vec<Standing<'_>> {
 /// The licence of this name: of several the one that still stands and lasts longest, so that a renewed or second licence
 /// speaks for the holder.
 pub(super) fn licence<'a>(facts: &'a Facts, as_of: EventTime, kind: &str) -> Option<Standing<'a>> {
-    licences(facts, as_of)
-        .into_iter()
+    licence_of(&licences(facts, as_of), kind)
+}
+
+/// The same, of [`licences`].
+pub(super) fn licence_of<'a>(licences: &[Standing<'a>], kind: &str) -> Option<Standing<'a>> {
+    licences
+        .iter()
         .filter(|(_, _, peek)| text(peek, field::licence_kind) == kind)
         .max_by_key(|(_, fact, peek)| {
             let has_ended = matches!(
@@ -307,6 +322,7 @@ pub(super) fn licence<'a>(facts: &'a Facts, as_of: EventTime, kind: &str) -> Opt
             let valid_to = time(peek, field::valid_to).unwrap_or(EventTime::MAX);
             (!has_ended, valid_to, fact.time, fact.key)
         })
+        .copied()
 }
 
 /// The newest entry of a list on which the subject still stands.
@@ -352,8 +368,6 @@ pub(super) fn tag(
 pub(super) struct Registry<'a> {
     /// The newest fact.
     pub newest: &'a Fact,
-    /// How evidence names the newest fact.
-    pub id: String,
     /// How many facts.
     pub count: usize,
     /// Each field as the latest fact that states it has it, but `changed_items` of the newest fact only.
@@ -364,18 +378,29 @@ pub(super) struct Registry<'a> {
 pub(super) fn registry(facts: &Facts, as_of: EventTime) -> Option<Registry<'_>> {
     let mut all: Option<Registry<'_>> = None;
     for (_, fact, peek) in standing(facts, Stream::RegistryChange, as_of) {
-        let id = peek.id();
         let registry = all.get_or_insert_with(|| Registry {
             newest: fact,
-            id: String::new(),
             count: 0,
             fields: BTreeMap::new(),
         });
         registry.fields.remove(&field::changed_items);
         registry.fields.extend(peek.iter());
         registry.newest = fact;
-        registry.id = id;
         registry.count += 1;
     }
     all
+}
+
+/// What the registration says in a field: as [`Registry::fields`] has it, without the rest.
+pub(super) fn registered<'a>(
+    facts: &'a Facts,
+    newest: &'a Fact,
+    as_of: EventTime,
+    wanted: Field,
+) -> Option<ValueRef<'a>> {
+    if wanted == field::changed_items {
+        return newest.peek()?.get(wanted);
+    }
+    let mut latest = standing(facts, Stream::RegistryChange, as_of).rev();
+    latest.find_map(|(_, _, peek)| peek.get(wanted))
 }

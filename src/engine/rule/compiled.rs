@@ -2,7 +2,7 @@
 
 use super::context::{Context, Tag};
 use super::error::RuleError;
-use super::guard::{Guard, Look, Memo, Sight, Whose};
+use super::guard::{Guard, Look, Memo, Sight, Whose, Witness};
 use super::law::{Laws, Measures};
 use super::manifest::Manifest;
 use super::record::Record;
@@ -140,6 +140,8 @@ pub struct Rule {
     /// A map.
     pub(super) params: Dynamic,
     pub(super) guard: Option<Guard>,
+    /// What must be so before it can say anything.
+    pub(super) witness: Witness,
     pub(super) source: Arc<str>,
     /// The fields that the text names, in order.
     pub(super) mentions: Box<[Field]>,

@@ -22,6 +22,7 @@ mod convert;
 mod dates;
 mod diagnostic;
 mod error;
+mod gate;
 mod group;
 mod guard;
 mod law;

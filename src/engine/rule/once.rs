@@ -41,7 +41,7 @@ fn count_by(
     let filter = only.map(|map| Filter::read(stream, map)).transpose()?;
     let window = window(context, facts(context, "count_by")?, stream, ms);
     let mut keys = Vec::new();
-    let count = window.count_by(field, filter.as_ref(), |fact| {
+    let count = window.count_by(field, filter.as_ref().map(Filter::as_fits), |fact| {
         keys.push((fact.time, fact.key));
     });
     let detail = filter.map_or(field_name.to_string(), |f| {

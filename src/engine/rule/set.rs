@@ -8,10 +8,11 @@
 
 use super::analyse::Analysis;
 use super::bodies::bodies;
-use super::compiled::{Core, Feed, Rule, Shared};
+use super::compiled::{Core, Feed, Judgement, Rule, Shared};
 use super::diagnostic::{Diagnostic, Report, Severity};
 use super::error::parse_error;
-use super::guard::{Guard, Questions};
+use super::gate::Gate;
+use super::guard::{Guard, Memo, Questions};
 use super::law::{Laws, Measures, titles};
 use super::manifest::{Literal, Manifest};
 use super::{api, sandbox};
@@ -84,6 +85,7 @@ pub struct RuleSet {
 #[derive(Debug)]
 struct Index {
     anchored: Vec<Vec<usize>>,
+    gates: Vec<Gate>,
     readers: Vec<Vec<usize>>,
     feeds: Vec<Vec<Feed>>,
     history_ms: Vec<i64>,
@@ -175,6 +177,27 @@ impl RuleSet {
             .map_or(&[], Vec::as_slice)
     }
 
+    /// Where rules are kept that are judged on the same facts: the place of a kind of subject and a stream.
+    pub fn seat(kind: SubjectKind, stream: Stream) -> usize {
+        slot(kind, stream)
+    }
+
+    /// The rules that are judged at such a place.
+    pub fn anchored_at(&self, seat: usize) -> &[usize] {
+        self.index.anchored.get(seat).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those of them that an individual's fact can concern, by place, in order: all others surely say nothing of it, ask for
+    /// no other look, and do not fail. `None` where all have to be looked at.
+    pub fn concerned<'a>(
+        &'a self,
+        seat: usize,
+        judgement: &Judgement<'a>,
+        memo: &mut Memo<'a>,
+    ) -> Option<Vec<usize>> {
+        self.index.gates.get(seat)?.rules(judgement, memo)
+    }
+
     /// The rules in service (or shadow) on this kind of subject that are judged on this stream or read it.
     pub fn readers(&self, kind: SubjectKind, stream: Stream) -> &[usize] {
         self.index
@@ -223,6 +246,7 @@ impl Index {
         let slots = SubjectKind::ALL.len() * Stream::ALL.len();
         let mut index = Self {
             anchored: vec![Vec::new(); slots],
+            gates: Vec::new(),
             readers: vec![Vec::new(); slots],
             feeds: vec![Vec::new(); slots],
             history_ms: vec![0; Stream::ALL.len()],
@@ -236,6 +260,11 @@ impl Index {
         for feeds in &mut index.feeds {
             feeds.sort_unstable();
             feeds.dedup();
+        }
+        for (slot, places) in index.anchored.iter().enumerate() {
+            if let Some(stream) = Stream::ALL.get(slot % Stream::ALL.len()) {
+                index.gates.push(Gate::new(rules, places, *stream));
+            }
         }
         index
     }
@@ -350,8 +379,12 @@ fn load_rule(
         questions.scope("");
     }
     let guard = Guard::new(&bodies(&ast), &params, &manifest, questions);
+    let witness = guard
+        .as_ref()
+        .map_or_else(Default::default, |guard| guard.witness(&manifest));
     Some(Rule {
         guard,
+        witness,
         core: Arc::new(Core {
             manifest,
             shared: Arc::clone(shared),

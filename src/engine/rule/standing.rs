@@ -116,7 +116,8 @@ fn registry(context: &Context) -> Given<Dynamic> {
         map.insert(field.name().into(), value);
     }
     map.insert("time".into(), Dynamic::from(registry.newest.time));
-    map.insert("id".into(), registry.id.into());
+    let id = registry.newest.peek().map(|peek| peek.id());
+    map.insert("id".into(), id.unwrap_or_default().into());
     let newest: (EventTime, _) = (registry.newest.time, registry.newest.key);
     context.note(
         Question::Plain("registry"),

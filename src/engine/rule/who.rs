@@ -9,7 +9,7 @@
 //! cost     a count is two binary searches; filters, sums and different values read one or two fields of each fact of
 //!          the window where they stand
 
-use super::ask::{self, Filter, Window, int};
+use super::ask::{self, Filter, Fits, Window, int};
 use super::context::{Answer, Context, Question, Seen};
 use super::convert::fail;
 use super::names::suggestion;
@@ -258,7 +258,7 @@ fn newest(
     } else {
         window(context, held, stream, context.rule.manifest.history_ms)
     };
-    let found = window.newest(filter);
+    let found = window.newest(filter.map(Filter::as_fits));
     Ok(found.map(|(at, fact)| (Record::fact(stream, held, at), fact.time)))
 }
 

@@ -4,7 +4,7 @@
 //! variables get slots, `p.x` becomes what it is, functions of the rule are put in where they are called.
 
 use super::questions::question;
-use super::value::Constant;
+use super::value::{Constant, Words};
 use super::{Comparison, Each, Function, Operation, Questions, Step, Tree};
 use crate::engine::rule::bodies::Body;
 use crate::engine::rule::manifest::Manifest;
@@ -309,6 +309,11 @@ impl Compiler<'_> {
                         return None;
                     };
                     let (slot, body) = self.closure(closure)?;
+                    if each == Each::Some
+                        && let Some(any) = any_of(&receiver, slot, &body)
+                    {
+                        return Some(any);
+                    }
                     return Some(Tree::Each(each, Box::new(receiver), slot, body));
                 }
                 let mut arguments = vec![receiver];
@@ -445,6 +450,33 @@ impl Compiler<'_> {
             _ => return None,
         };
         Some(Tree::Call(function, arguments))
+    }
+}
+
+/// `words.some(|w| text.contains(w))`, with words that stand in the rule and a text that is the same for all of them.
+fn any_of(list: &Tree, slot: usize, body: &[Step]) -> Option<Tree> {
+    let (
+        Tree::Constant(Constant::List(words)),
+        [Step::Value(Tree::Call(Function::Contains, pair))],
+    ) = (list, body)
+    else {
+        return None;
+    };
+    let [whole, Tree::Slot(word)] = pair.as_slice() else {
+        return None;
+    };
+    let is_fit = *word == slot && !words.is_empty() && is_simple(whole, slot);
+    is_fit.then(|| Tree::AnyOf(Box::new(whole.clone()), Words::new(words)))
+}
+
+/// Whether an expression is a field, a variable, or one with a stand-in, and the closure's parameter no part of it.
+fn is_simple(tree: &Tree, parameter: usize) -> bool {
+    match tree {
+        Tree::Constant(_) | Tree::Anchor | Tree::Name => true,
+        Tree::Slot(slot) => *slot != parameter,
+        Tree::Field(of, _) => is_simple(of, parameter),
+        Tree::Coalesce(parts) => parts.iter().all(|part| is_simple(part, parameter)),
+        _ => false,
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Every doubt is [`Stop::Unknown`]: a failure in Rhai, a type that guards do not know, a step that is not understood.
 
-use super::value::{Record, Value};
+use super::value::{Items, Record, Value, Words};
 use super::{
-    Comparison, Each, FUEL_MAX, Function, Guard, Look, Memo, Operation, Sight, Step, Tree, Whose,
+    Comparison, Each, FUEL_MAX, Function, Guard, Look, Memo, Operation, Question, Sight, Step,
+    Tree, Whose,
 };
 use crate::engine::rule::ask;
 use crate::engine::schema::{Field, Stream, field};
@@ -38,16 +39,44 @@ pub(super) struct Eval<'a, 'm> {
 
 /// Whether the rule comes to its end, or to a `return`, saying nothing.
 pub(super) fn run<'a>(guard: &'a Guard, sight: Sight<'a>, memo: &mut Memo<'a>) -> Look {
+    let mut slots = core::mem::take(&mut memo.spare);
+    slots.clear();
+    slots.resize(guard.slots, Value::Unit);
     let mut eval = Eval {
         sight,
         memo,
-        slots: vec![Value::Unit; guard.slots],
+        slots,
         check_at: None,
         fuel: FUEL_MAX,
     };
-    match eval.block(&guard.body) {
+    let look = match eval.block(&guard.body) {
         Ok(_) | Err(Stop::Return(_)) => Look::Silent(eval.check_at),
         Err(_) => Look::Unknown,
+    };
+    eval.memo.spare = eval.slots;
+    look
+}
+
+/// The answer to a question as a number; see [`super::measure`].
+pub(super) fn measure<'a>(
+    question: &'a Question,
+    number: u32,
+    sight: Sight<'a>,
+    memo: &mut Memo<'a>,
+) -> Option<i64> {
+    let mut eval = Eval {
+        sight,
+        memo,
+        slots: Vec::new(),
+        check_at: None,
+        fuel: FUEL_MAX,
+    };
+    match eval.ask(question, Some(number)).ok()? {
+        Value::Int(number) => Some(number),
+        Value::Unit | Value::Bool(false) => Some(0),
+        list @ (Value::List(_) | Value::Fixed(_)) => i64::try_from(list.items()?.len()).ok(),
+        Value::Bool(true) | Value::Record(_) | Value::Registry(_) => Some(1),
+        _ => None,
     }
 }
 
@@ -109,11 +138,10 @@ impl<'a> Eval<'a, '_> {
         slot: usize,
         change: fn(Vec<Value<'a>>) -> Option<Vec<Value<'a>>>,
     ) -> Result<(), Stop<'a>> {
-        let Some(Value::List(items)) = self.slots.get(slot).cloned() else {
-            return Err(Stop::Unknown);
-        };
+        let items = self.slots.get(slot).and_then(Value::items);
+        let items = items.ok_or(Stop::Unknown)?;
         self.spend(items.len())?;
-        let changed = change(items.as_ref().clone()).ok_or(Stop::Unknown)?;
+        let changed = change(items.iter().collect()).ok_or(Stop::Unknown)?;
         self.set(slot, Value::List(Rc::new(changed)));
         Ok(())
     }
@@ -128,11 +156,9 @@ impl<'a> Eval<'a, '_> {
     }
 
     fn for_each(&mut self, slot: usize, list: &'a Tree, body: &'a [Step]) -> Result<(), Stop<'a>> {
-        let Value::List(items) = self.value(list)? else {
-            return Err(Stop::Unknown);
-        };
+        let items = self.value(list)?.items().ok_or(Stop::Unknown)?;
         for item in items.iter() {
-            self.set(slot, item.clone());
+            self.set(slot, item);
             match self.block(body) {
                 Ok(_) | Err(Stop::Continue) => {}
                 Err(Stop::Break) => break,
@@ -166,7 +192,7 @@ impl<'a> Eval<'a, '_> {
                     Whose::Collective(_, _, day) => day,
                 }),
                 Value::Record(record) => Value::Time(record.fact.time),
-                Value::Registry(registry) => Value::Time(registry.time),
+                Value::Registry(newest) => Value::Time(newest.time),
                 _ => return Err(Stop::Unknown),
             },
             Tree::Stream(of) => match self.value(of)? {
@@ -202,6 +228,11 @@ impl<'a> Eval<'a, '_> {
                 arithmetic(*what, &left, &right).ok_or(Stop::Unknown)?
             }
             Tree::Call(function, arguments) => self.call(*function, arguments)?,
+            Tree::AnyOf(whole, words) => {
+                let whole = self.value(whole)?;
+                self.spend(words.constants().len())?;
+                Value::Bool(any_of(&whole, words).ok_or(Stop::Unknown)?)
+            }
             Tree::Each(each, list, slot, body) => self.each(*each, list, *slot, body)?,
             Tree::Block(steps) => self.block(steps)?,
             Tree::Inline(arguments, body) => {
@@ -231,8 +262,14 @@ impl<'a> Eval<'a, '_> {
         match self.value(of)? {
             Value::Anchor => self.anchor_field(wanted),
             Value::Record(record) => record_field(record, wanted),
-            Value::Registry(registry) if wanted.spec().is_of(Stream::RegistryChange) => {
-                Ok(registry.fields.get(&wanted).map_or(Value::Unit, Value::of))
+            Value::Registry(newest) if wanted.spec().is_of(Stream::RegistryChange) => {
+                let held = match self.sight.whose {
+                    Whose::Individual(facts, _) => {
+                        ask::registered(facts, newest, self.sight.as_of, wanted)
+                    }
+                    Whose::Collective(..) => return Err(Stop::Unknown),
+                };
+                Ok(held.map_or(Value::Unit, |held| Value::of(&held)))
             }
             _ => Err(Stop::Unknown),
         }
@@ -277,13 +314,12 @@ impl<'a> Eval<'a, '_> {
     /// `list[i]`, for a place that is there.
     fn item(&mut self, pair: &'a [Tree; 2]) -> Got<'a> {
         let [list, at] = pair;
-        let (Value::List(items), Value::Int(at)) = (self.value(list)?, self.value(at)?) else {
+        let items = self.value(list)?.items().ok_or(Stop::Unknown)?;
+        let Value::Int(at) = self.value(at)? else {
             return Err(Stop::Unknown);
         };
         let at = usize::try_from(at).ok();
-        at.and_then(|at| items.get(at))
-            .cloned()
-            .ok_or(Stop::Unknown)
+        at.and_then(|at| items.get(at)).ok_or(Stop::Unknown)
     }
 
     fn compare(&mut self, how: Comparison, pair: &'a [Tree; 2]) -> Got<'a> {
@@ -302,9 +338,7 @@ impl<'a> Eval<'a, '_> {
     }
 
     fn each(&mut self, each: Each, list: &'a Tree, slot: usize, body: &'a [Step]) -> Got<'a> {
-        let Value::List(items) = self.value(list)? else {
-            return Err(Stop::Unknown);
-        };
+        let items = self.value(list)?.items().ok_or(Stop::Unknown)?;
         let mut kept = Vec::new();
         if each == Each::Map {
             return self.mapped(&items, slot, body);
@@ -318,7 +352,7 @@ impl<'a> Eval<'a, '_> {
             match each {
                 Each::Some if truth => return Ok(Value::Bool(true)),
                 Each::All if !truth => return Ok(Value::Bool(false)),
-                Each::Filter if truth => kept.push(item.clone()),
+                Each::Filter if truth => kept.push(item),
                 _ => {}
             }
         }
@@ -329,10 +363,10 @@ impl<'a> Eval<'a, '_> {
         })
     }
 
-    fn mapped(&mut self, items: &[Value<'a>], slot: usize, body: &'a [Step]) -> Got<'a> {
+    fn mapped(&mut self, items: &Items<'a>, slot: usize, body: &'a [Step]) -> Got<'a> {
         let mut made = Vec::with_capacity(items.len());
-        for item in items {
-            self.set(slot, item.clone());
+        for item in items.iter() {
+            self.set(slot, item);
             let (Ok(value) | Err(Stop::Return(value))) = self.block(body) else {
                 return Err(Stop::Unknown);
             };
@@ -353,13 +387,10 @@ impl<'a> Eval<'a, '_> {
                 Value::Decimal(number) => Some(Value::Decimal(number.abs())),
                 _ => None,
             },
-            Function::Len => match first {
-                Value::List(items) => Some(Value::Int(ask::int(items.len()))),
-                _ => None,
-            },
-            Function::IsEmpty => match first {
-                Value::List(items) => Some(Value::Bool(items.is_empty())),
-                other => other.text().map(|text| Value::Bool(text.is_empty())),
+            Function::Len => first.items().map(|items| Value::Int(ask::int(items.len()))),
+            Function::IsEmpty => match first.items() {
+                Some(items) => Some(Value::Bool(items.len() == 0)),
+                None => first.text().map(|text| Value::Bool(text.is_empty())),
             },
             Function::Date => first
                 .text()
@@ -407,8 +438,8 @@ fn record_field(record: Record<'_>, wanted: Field) -> Got<'_> {
     if !wanted.spec().is_of(record.stream) {
         return Err(Stop::Unknown);
     }
-    Ok(record
-        .peek
+    let peek = record.fact.peek().ok_or(Stop::Unknown)?;
+    Ok(peek
         .get(wanted)
         .map_or(Value::Unit, |value| Value::of(&value)))
 }
@@ -449,18 +480,28 @@ fn lesser<'a>(
     })
 }
 
-fn contains<'a>(whole: &Value<'a>, part: &Value<'a>) -> Option<Value<'a>> {
-    match whole {
-        Value::List(items) => {
-            for item in items.iter() {
-                if item.equals(part)? {
-                    return Some(Value::Bool(true));
-                }
-            }
-            Some(Value::Bool(false))
-        }
-        whole => Some(Value::Bool(whole.text()?.contains(part.text()?))),
+fn any_of(whole: &Value<'_>, words: &Words) -> Option<bool> {
+    if let (Some(text), Some(mut finders)) = (whole.text(), words.finders()) {
+        return Some(finders.any(|finder| finder.find(text.as_bytes()).is_some()));
     }
+    for word in words.constants() {
+        if let Value::Bool(true) = contains(whole, &Value::constant(word))? {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
+fn contains<'a>(whole: &Value<'a>, part: &Value<'a>) -> Option<Value<'a>> {
+    let Some(items) = whole.items() else {
+        return Some(Value::Bool(whole.text()?.contains(part.text()?)));
+    };
+    for item in items.iter() {
+        if item.equals(part)? {
+            return Some(Value::Bool(true));
+        }
+    }
+    Some(Value::Bool(false))
 }
 
 /// A sum, difference, product or quotient of numbers, or two texts in a row.

@@ -4,12 +4,14 @@
 //! means the same in every rule, so it has one number in a rule set, and is answered once for all rules that judge one
 //! subject as of one time.
 //!
-//! shape    a place for each numbered question up to the greatest that was asked
-//! cost     an answer that is there is one array read
+//! shape    the answers so far, in the order of their numbers
+//! cost     an answer that is there is found among a few dozen
 
 use super::value::Value;
 use super::{Question, Tree, Wanted};
+use crate::engine::rule::ask::Standing;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The numbers of the questions of a rule set, and how many rules ask each.
 #[derive(Debug, Default)]
@@ -51,25 +53,29 @@ impl Questions {
 /// The answers as of one time about one subject.
 #[derive(Debug, Default)]
 pub struct Memo<'a> {
-    answers: Vec<Option<Value<'a>>>,
+    /// In the order of their numbers.
+    answers: Vec<(u32, Value<'a>)>,
+    /// The subject's licences, once somebody asked for one.
+    pub(super) licences: Option<Rc<[Standing<'a>]>>,
+    /// Room for the variables of the next rule.
+    pub(super) spare: Vec<Value<'a>>,
 }
 
 impl<'a> Memo<'a> {
     /// The answer to a question, if it was asked before.
     pub(super) fn get(&self, number: u32) -> Option<&Value<'a>> {
-        self.answers.get(usize::try_from(number).ok()?)?.as_ref()
+        let place = self.answers.binary_search_by_key(&number, |(n, _)| *n);
+        place
+            .ok()
+            .and_then(|at| self.answers.get(at))
+            .map(|(_, a)| a)
     }
 
     /// Keeps an answer.
     pub(super) fn keep(&mut self, number: u32, answer: Value<'a>) {
-        let Ok(at) = usize::try_from(number) else {
-            return;
-        };
-        if self.answers.len() <= at {
-            self.answers.resize_with(at.saturating_add(1), || None);
-        }
-        if let Some(place) = self.answers.get_mut(at) {
-            *place = Some(answer);
+        let place = self.answers.binary_search_by_key(&number, |(n, _)| *n);
+        if let Err(at) = place {
+            self.answers.insert(at, (number, answer));
         }
     }
 }

@@ -15,14 +15,18 @@
 //! bounds   [`FUEL_MAX`] steps, far below Rhai's limit of operations; no more than [`SLOTS_MAX`] variables
 //! cost     tens of nanoseconds and what the questions cost, once for all rules
 
+mod clause;
 mod compile;
 mod eval;
+mod kinds;
 mod memo;
 mod questions;
 #[cfg(test)]
 mod tests;
 mod value;
+mod witness;
 
+pub(super) use clause::{Atom, Clause, Witness, price};
 pub use memo::Memo;
 pub(super) use memo::Questions;
 
@@ -37,7 +41,7 @@ use crate::engine::subject::series::{GroupKey, Groups};
 use crate::engine::subject::view::Verdict;
 use crate::engine::time::EventTime;
 use rhai::Map;
-use value::Constant;
+use value::{Constant, Words};
 
 /// The most steps of one run. Rhai counts a few operations for each of them.
 const FUEL_MAX: u32 = 10_000;
@@ -112,15 +116,31 @@ impl Guard {
         (guard.slots <= SLOTS_MAX && !starts_blind).then_some(guard)
     }
 
+    /// What must be so before the rule can say anything.
+    pub(super) fn witness(&self, manifest: &Manifest) -> Witness {
+        Witness::of(self, manifest)
+    }
+
     /// Whether the rule surely says nothing and does not fail.
     pub(super) fn look<'a>(&'a self, sight: Sight<'a>, memo: &mut Memo<'a>) -> Look {
         eval::run(self, sight, memo)
     }
 }
 
+/// The answer to a question as a number: a count, the length of a list, 1 for what is there or true; none if only Rhai can
+/// tell.
+pub(super) fn measure<'a>(
+    question: &'a Question,
+    number: u32,
+    sight: Sight<'a>,
+    memo: &mut Memo<'a>,
+) -> Option<i64> {
+    eval::measure(question, number, sight, memo)
+}
+
 /// A statement.
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     /// `let x = …`, `x = …`.
     Set(usize, Tree),
     /// `x += …` and its like.
@@ -151,7 +171,7 @@ enum Step {
 
 /// An expression.
 #[derive(Debug, Clone)]
-enum Tree {
+pub(super) enum Tree {
     Constant(Constant),
     Slot(usize),
     /// `ev`.
@@ -177,6 +197,8 @@ enum Tree {
     Compare(Comparison, Box<[Tree; 2]>),
     Arithmetic(Operation, Box<[Tree; 2]>),
     Call(Function, Vec<Tree>),
+    /// Whether a text, or a list, contains one of some words.
+    AnyOf(Box<Tree>, Words),
     /// A list and a closure over its items: the item's slot and the body.
     Each(Each, Box<Tree>, usize, Vec<Step>),
     Block(Vec<Step>),
@@ -185,7 +207,7 @@ enum Tree {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
+pub(super) enum Comparison {
     Equal,
     NotEqual,
     Less,
@@ -195,7 +217,7 @@ enum Comparison {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operation {
+pub(super) enum Operation {
     Add,
     Subtract,
     Multiply,
@@ -203,7 +225,7 @@ enum Operation {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Each {
+pub(super) enum Each {
     Some,
     All,
     Filter,
@@ -212,7 +234,7 @@ enum Each {
 
 /// A function that the guard knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Function {
+pub(super) enum Function {
     Min,
     Max,
     Abs,
@@ -229,7 +251,7 @@ enum Function {
 
 /// A question to `who`. Spans are ms, within the rule's history; without a span the history stands in its place.
 #[derive(Debug, Clone)]
-enum Question {
+pub(super) enum Question {
     Count(Stream, i64, Wanted),
     CountBy(Stream, Field, i64, Wanted),
     Sum(Stream, Field, i64),
@@ -246,9 +268,28 @@ enum Question {
     Registry,
 }
 
+impl Question {
+    /// The stream whose facts it is about.
+    pub(super) fn stream(&self) -> Stream {
+        match self {
+            Self::Count(stream, ..)
+            | Self::CountBy(stream, ..)
+            | Self::Sum(stream, ..)
+            | Self::Distinct(stream, ..)
+            | Self::Average(stream, ..)
+            | Self::List(stream, ..)
+            | Self::Last(stream, ..)
+            | Self::DaysSince(stream, ..) => *stream,
+            Self::Licence(_) | Self::Licences => Stream::Licence,
+            Self::OnList(_) | Self::ListEntry(_) => Stream::ListChange,
+            Self::HasTag(_) | Self::Registry => Stream::RegistryChange,
+        }
+    }
+}
+
 /// A filter: none, known at load, or made of values and what is known at load.
 #[derive(Debug, Clone)]
-enum Wanted {
+pub(super) enum Wanted {
     All,
     Fixed(Filter),
     Made(Vec<(Field, Tree)>, Option<Filter>),

@@ -2,15 +2,14 @@
 
 use super::compile::Compiler;
 use super::eval::{Eval, Stop};
-use super::value::{Record, Registry, Value};
+use super::value::{Record, Value};
 use super::{Question, Tree, Wanted, Whose};
-use crate::engine::event;
-use crate::engine::rule::ask::{self, Filter, Window, int};
+use crate::engine::rule::ask::{self, Filter, Fits, Window, int};
 use crate::engine::rule::convert::to_value;
 use crate::engine::rule::who::LIST_LENGTH_MAX;
 use crate::engine::schema::{Field, FieldType, Stream};
 use crate::engine::subject::facts::{Fact, Facts};
-use crate::engine::subject::peek::Peek;
+use crate::engine::subject::peek::{Peek, ValueRef};
 use crate::engine::subject::series::{GroupKey, Groups};
 use crate::engine::time::{DAY_MS, parse_span_ms};
 use rhai::{Array, Expr, FnCallExpr};
@@ -206,10 +205,7 @@ impl<'a> Eval<'a, '_> {
             Question::Last(stream, ms, wanted) => {
                 match self.newest(facts, (*stream, *ms), wanted)? {
                     None => Value::Unit,
-                    Some((_, fact)) => {
-                        let peek = fact.peek().ok_or(Stop::Unknown)?;
-                        record(*stream, fact, peek, false)
-                    }
+                    Some((_, fact)) => record(*stream, fact, false),
                 }
             }
             Question::DaysSince(stream, ms, wanted) => {
@@ -234,14 +230,16 @@ impl<'a> Eval<'a, '_> {
         Ok(match question {
             Question::Licence(kind) => {
                 let kind = self.text(kind)?;
-                ask::licence(facts, as_of, kind).map_or(Value::Unit, |(_, fact, peek)| {
-                    record(Stream::Licence, fact, peek, true)
+                let held = self.licences(facts);
+                ask::licence_of(&held, kind).map_or(Value::Unit, |(_, fact, _)| {
+                    record(Stream::Licence, fact, true)
                 })
             }
             Question::Licences => {
-                let held = ask::licences(facts, as_of).into_iter();
+                let held = self.licences(facts);
                 let all: Vec<_> = held
-                    .map(|(_, fact, peek)| record(Stream::Licence, fact, peek, true))
+                    .iter()
+                    .map(|(_, fact, _)| record(Stream::Licence, fact, true))
                     .collect();
                 self.spend(all.len())?;
                 Value::List(Rc::new(all))
@@ -252,22 +250,29 @@ impl<'a> Eval<'a, '_> {
             }
             Question::ListEntry(list) => {
                 let list = self.text(list)?;
-                ask::entry(facts, as_of, list).map_or(Value::Unit, |(_, fact, peek)| {
-                    record(Stream::ListChange, fact, peek, false)
+                ask::entry(facts, as_of, list).map_or(Value::Unit, |(_, fact, _)| {
+                    record(Stream::ListChange, fact, false)
                 })
             }
             Question::HasTag(tag) => {
                 let tag = self.text(tag)?;
                 Value::Bool(ask::tag(facts, as_of, tag).is_some_and(|(has, _)| has))
             }
-            Question::Registry => ask::registry(facts, as_of).map_or(Value::Unit, |registry| {
-                Value::Registry(Rc::new(Registry {
-                    time: registry.newest.time,
-                    fields: registry.fields,
-                }))
-            }),
+            Question::Registry => {
+                let newest = Window::whole(facts, Stream::RegistryChange, as_of).newest(None);
+                newest.map_or(Value::Unit, |(_, fact)| Value::Registry(fact))
+            }
             _ => return Err(Stop::Unknown),
         })
+    }
+
+    fn licences(&mut self, facts: &'a Facts) -> Rc<[ask::Standing<'a>]> {
+        let as_of = self.sight.as_of;
+        let held = self
+            .memo
+            .licences
+            .get_or_insert_with(|| ask::licences(facts, as_of).into());
+        Rc::clone(held)
     }
 
     fn list(&mut self, window: Window<'a>, wanted: &'a Wanted) -> Result<Value<'a>, Stop<'a>> {
@@ -275,7 +280,7 @@ impl<'a> Eval<'a, '_> {
         let items: Vec<Value<'a>> = window
             .fitting(filter.get())
             .take(LIST_LENGTH_MAX + 1)
-            .map(|(fact, peek)| record(window.stream(), fact, peek, false))
+            .map(|(fact, _)| record(window.stream(), fact, false))
             .collect();
         if LIST_LENGTH_MAX < items.len() {
             return Err(Stop::Unknown);
@@ -313,14 +318,10 @@ impl<'a> Eval<'a, '_> {
             Wanted::Made(made, fixed) => {
                 let mut fields = Vec::with_capacity(made.len());
                 for (field, tree) in made {
-                    let value = self.value(tree)?;
-                    fields.push((*field, vec![owned(*field, &value).ok_or(Stop::Unknown)?]));
+                    let value = fit(*field, self.value(tree)?).ok_or(Stop::Unknown)?;
+                    fields.push((*field, value));
                 }
-                let mut filter = Filter::new(fields);
-                if let Some(fixed) = fixed {
-                    filter.also(fixed);
-                }
-                Ok(Ready::Made(filter))
+                Ok(Ready::Made(fields, fixed.as_ref()))
             }
         }
     }
@@ -330,37 +331,64 @@ impl<'a> Eval<'a, '_> {
 enum Ready<'a> {
     All,
     Fixed(&'a Filter),
-    Made(Filter),
+    Made(Vec<(Field, Value<'a>)>, Option<&'a Filter>),
 }
 
 impl Ready<'_> {
-    fn get(&self) -> Option<&Filter> {
+    fn get(&self) -> Option<&dyn Fits> {
         match self {
             Self::All => None,
-            Self::Fixed(filter) => Some(filter),
-            Self::Made(filter) => Some(filter),
+            Self::Fixed(filter) => Some(*filter),
+            Self::Made(..) => Some(self),
         }
     }
 }
 
-fn record<'a>(stream: Stream, fact: &'a Fact, peek: Peek<'a>, is_licence: bool) -> Value<'a> {
+impl Fits for Ready<'_> {
+    fn fits(&self, peek: &Peek<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Fixed(filter) => filter.fits(peek),
+            Self::Made(fields, fixed) => {
+                fields
+                    .iter()
+                    .all(|(field, value)| holds(peek, *field, value))
+                    && fixed.is_none_or(|fixed| fixed.fits(peek))
+            }
+        }
+    }
+}
+
+/// Whether a field holds a value, or its list has it among its entries.
+fn holds(peek: &Peek<'_>, field: Field, value: &Value<'_>) -> bool {
+    match (peek.get(field), value) {
+        (Some(ValueRef::Bool(held)), Value::Bool(value)) => held == *value,
+        (Some(ValueRef::Int(held)), Value::Int(value)) => held == *value,
+        (Some(ValueRef::Decimal(held)), Value::Decimal(value)) => held == *value,
+        (Some(ValueRef::Text(held)), value) => value.text() == Some(held),
+        (Some(ValueRef::List(held)), value) => {
+            value.text().is_some_and(|text| held.contains(&text))
+        }
+        _ => false,
+    }
+}
+
+fn record(stream: Stream, fact: &Fact, is_licence: bool) -> Value<'_> {
     Value::Record(Record {
         fact,
-        peek,
         stream,
         is_licence,
     })
 }
 
-/// A value as what the field holds, for the types that filters are made of.
-fn owned(field: Field, value: &Value<'_>) -> Option<event::Value> {
+/// A value as what the field can hold, for the types that filters are made of.
+fn fit(field: Field, value: Value<'_>) -> Option<Value<'_>> {
     match (field.spec().field_type, value) {
-        (FieldType::Bool, Value::Bool(value)) => Some(event::Value::Bool(*value)),
-        (FieldType::Int, Value::Int(value)) => Some(event::Value::Int(*value)),
-        (FieldType::Decimal, Value::Int(value)) => Some(event::Value::Decimal((*value).into())),
-        (FieldType::Decimal, Value::Decimal(value)) => Some(event::Value::Decimal(*value)),
-        (FieldType::Text, value) => Some(event::Value::Text(value.text()?.into())),
-        (FieldType::List, value) => Some(event::Value::List(Box::new([value.text()?.into()]))),
+        (FieldType::Bool, value @ Value::Bool(_))
+        | (FieldType::Int, value @ Value::Int(_))
+        | (FieldType::Decimal, value @ Value::Decimal(_)) => Some(value),
+        (FieldType::Decimal, Value::Int(value)) => Some(Value::Decimal(value.into())),
+        (FieldType::Text | FieldType::List, value) => value.text().is_some().then_some(value),
         _ => None,
     }
 }

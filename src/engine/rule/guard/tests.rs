@@ -1,6 +1,6 @@
 //! A guard and Rhai give the same answer, on whatever rule and whatever facts.
 
-use super::super::tests::{enterprise, event, load, rule, sources};
+use super::super::tests::{cases, enterprise, event, load, rule, sources};
 use super::super::{Judgement, Rule, RuleSet};
 use super::{Look, Memo};
 use crate::engine::event::{Event, Fields, SubjectKey, SubjectKind, Value};
@@ -298,7 +298,7 @@ fn rules(conditions: &[String]) -> RuleSet {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn a_guard_is_never_wrong(conditions in prop::collection::vec(condition(), 12)) {
@@ -454,7 +454,7 @@ fn group_condition() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn a_guard_of_counts_is_never_wrong(

@@ -1,18 +1,18 @@
 //! The values of a guard: those of Rhai that it understands, borrowed from the facts and the tree.
 
-use crate::engine::schema::{Field, Stream};
+use crate::engine::schema::Stream;
 use crate::engine::subject::facts::Fact;
-use crate::engine::subject::peek::{Peek, ValueRef};
+use crate::engine::subject::peek::ValueRef;
 use crate::engine::time::EventTime;
+use memchr::memmem::Finder;
 use rhai::{Array, Dynamic};
 use rust_decimal::Decimal;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A value that stands in the rule.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Constant {
+pub(in crate::engine::rule) enum Constant {
     Unit,
     Bool(bool),
     Int(i64),
@@ -56,26 +56,86 @@ pub(super) enum Value<'a> {
     /// A text that the guard put together.
     Made(Rc<str>),
     Time(EventTime),
+    /// A list that stands in the rule.
+    Fixed(&'a [Constant]),
     List(Rc<Vec<Value<'a>>>),
     Record(Record<'a>),
-    Registry(Rc<Registry<'a>>),
+    /// The registration: its newest fact.
+    Registry(&'a Fact),
     Anchor,
+}
+
+/// The items of a list.
+#[derive(Debug, Clone)]
+pub(super) enum Items<'a> {
+    Fixed(&'a [Constant]),
+    Made(Rc<Vec<Value<'a>>>),
+}
+
+impl<'a> Items<'a> {
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Fixed(items) => items.len(),
+            Self::Made(items) => items.len(),
+        }
+    }
+
+    /// One of them.
+    pub(super) fn get(&self, at: usize) -> Option<Value<'a>> {
+        match self {
+            Self::Fixed(items) => items.get(at).map(Value::constant),
+            Self::Made(items) => items.get(at).cloned(),
+        }
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Value<'a>> + '_ {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
 }
 
 /// A fact.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
     pub fact: &'a Fact,
-    pub peek: Peek<'a>,
     pub stream: Stream,
     pub is_licence: bool,
 }
 
-/// The registration.
-#[derive(Debug)]
-pub(super) struct Registry<'a> {
-    pub time: EventTime,
-    pub fields: BTreeMap<Field, ValueRef<'a>>,
+/// Words that stand in the rule, ready to be looked for.
+#[derive(Debug, Clone)]
+pub(in crate::engine::rule) struct Words {
+    constants: Vec<Constant>,
+    /// One for each, if all are texts.
+    finders: Vec<Finder<'static>>,
+}
+
+impl Words {
+    /// The words of a list.
+    pub(super) fn new(constants: &[Constant]) -> Self {
+        let finders: Option<Vec<_>> = constants
+            .iter()
+            .map(|word| match word {
+                Constant::Text(text) => Some(Finder::new(text.as_bytes()).into_owned()),
+                _ => None,
+            })
+            .collect();
+        Self {
+            constants: constants.to_vec(),
+            finders: finders.unwrap_or_default(),
+        }
+    }
+
+    /// As they stand in the rule.
+    pub(super) fn constants(&self) -> &[Constant] {
+        &self.constants
+    }
+
+    /// What looks for them in a text, if all are texts.
+    pub(super) fn finders(&self) -> Option<impl Iterator<Item = &Finder<'static>>> {
+        (self.finders.len() == self.constants.len()).then(|| self.finders.iter())
+    }
 }
 
 impl<'a> Value<'a> {
@@ -104,9 +164,16 @@ impl<'a> Value<'a> {
             Constant::Int(value) => Self::Int(*value),
             Constant::Decimal(value) => Self::Decimal(*value),
             Constant::Text(value) => Self::Text(value),
-            Constant::List(values) => {
-                Self::List(Rc::new(values.iter().map(Value::constant).collect()))
-            }
+            Constant::List(values) => Self::Fixed(values),
+        }
+    }
+
+    /// The items, if it is a list.
+    pub(super) fn items(&self) -> Option<Items<'a>> {
+        match self {
+            Self::Fixed(items) => Some(Items::Fixed(items)),
+            Self::List(items) => Some(Items::Made(Rc::clone(items))),
+            _ => None,
         }
     }
 

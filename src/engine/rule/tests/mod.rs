@@ -13,6 +13,7 @@ mod attacks;
 mod checks;
 mod examples;
 mod failures;
+mod gate;
 mod groups;
 mod index;
 mod verdicts;
@@ -155,4 +156,13 @@ fn judge(set: &RuleSet, view: &View, event: &Arc<Event>) -> Result<Verdict, Rule
         },
         &mut Memo::default(),
     )
+}
+
+/// How many cases the property tests of rules try: what `PROPTEST_CASES` says, or a few.
+pub(super) fn cases() -> u32 {
+    match proptest::test_runner::Config::default().cases {
+        // Proptest's own default.
+        256 => 24,
+        wanted => wanted,
+    }
 }
