@@ -3,6 +3,9 @@
 //! Prints events per second, processor time, latency from read to durable, memory and state per subject. `FENGHUO_BENCH_EVENTS` and
 //! `FENGHUO_BENCH_SUBJECTS` set the size (1,000,000 and 200,000 for the figures in `README.md`); without them it is small.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use fenghuo::generate::{Folders, Plan, write_package};
 use fenghuo::runtime::assembly::{Parts, job, personal_key};
 use fenghuo::runtime::bundle;

@@ -5,6 +5,9 @@ use fenghuo::cli::{self, Args, CliError, Ending};
 use std::io::Write;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     match cli::run(args) {
