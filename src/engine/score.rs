@@ -203,6 +203,11 @@ impl Scoring {
             .unwrap_or_default()
     }
 
+    /// The names of the dimensions, in order.
+    pub fn dimensions(&self) -> impl Iterator<Item = &str> {
+        self.dimensions.keys().map(AsRef::as_ref)
+    }
+
     /// Whether the dimension is known.
     pub fn has_dimension(&self, name: &str) -> bool {
         self.dimensions.contains_key(name)

@@ -126,7 +126,7 @@ pub fn rules_of(store: &dyn Store, hash: &str) -> Result<RuleSet, RecoverError> 
     let sources: RuleSources = read_rules(store, hash)?.ok_or_else(|| RecoverError::NoRules {
         hash: hash.to_owned(),
     })?;
-    RuleSet::load(&sources).map_err(|diagnostics| RecoverError::Rules {
+    RuleSet::restore(&sources).map_err(|diagnostics| RecoverError::Rules {
         hash: hash.to_owned(),
         first: diagnostics
             .first()

@@ -14,6 +14,8 @@ mod support;
 mod connectors;
 /// The shipped rules load, and pass their own tests.
 mod rules;
+/// Rules with one mistake each, as analysts make them.
+mod broken;
 /// Scenarios that an analyst can read.
 mod golden;
 /// A generated province and the real command.

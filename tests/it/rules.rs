@@ -26,7 +26,7 @@ fn rule_files(folder: &Path, below: &Path, files: &mut Vec<(String, String)>) {
 }
 
 /// The rules of `folder`, with the calendar and the scoring of the province.
-fn sources(folder: &str) -> RuleSources {
+pub(crate) fn sources(folder: &str) -> RuleSources {
     let folder = root().join(folder);
     let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
     let mut files = Vec::new();

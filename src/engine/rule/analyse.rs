@@ -6,7 +6,7 @@
 //! why      Rhai finds a misspelt function when it is called and a misspelt property when it is read: too late
 
 use super::bodies::bodies;
-use super::diagnostic::Report;
+use super::diagnostic::{Help, Report};
 use super::law::Measures;
 use super::manifest::{Manifest, help};
 use super::names::{
@@ -73,13 +73,14 @@ impl<'a, 'r> Analysis<'a, 'r> {
             p: parameter(2),
         };
         if decide.is_none() {
+            let other = ast.iter_fn_def().find(|f| f.name == "decide");
+            let at = other.map_or(Position::NONE, |f| f.body.start_position());
+            let message = match other {
+                Some(f) => format!("decide 应有三个参数,这里有 {} 个", f.params.len()),
+                None => "缺少 fn decide(ev, who, p)".to_owned(),
+            };
             let help = "每条规则都要有 fn decide(ev, who, p)";
-            report.error(
-                "no-decide",
-                Position::NONE,
-                "缺少 fn decide(ev, who, p)",
-                help,
-            );
+            report.error("no-decide", at, message, help);
         }
         let mut analysis = Self {
             manifest,
@@ -216,7 +217,7 @@ impl<'a, 'r> Analysis<'a, 'r> {
                 .collect();
             let all = FUNCTIONS.iter().map(|(n, _)| *n).chain(LIBRARY);
             let all = all.chain(own.iter().map(String::as_str));
-            let help = nearest(name, all).map_or(String::new(), |n| format!("是不是想写 {n}?"));
+            let help = Help::near(name, nearest(name, all), "可用的函数见指南的函数表");
             let message = format!("没有函数 {name}(参数 {count} 个)");
             self.report.error("unknown-function", at, message, help);
         }
@@ -235,7 +236,8 @@ impl<'a, 'r> Analysis<'a, 'r> {
             let wanted: Vec<String> = counts.iter().map(ToString::to_string).collect();
             let wanted = wanted.join(" 或 ");
             let message = format!("{name} 应有 {wanted} 个参数,这里有 {count} 个");
-            self.report.error("wrong-arguments", at, message, "");
+            let help = "各个函数怎么写,见指南的函数表";
+            self.report.error("wrong-arguments", at, message, help);
         }
     }
 
@@ -270,8 +272,14 @@ impl<'a, 'r> Analysis<'a, 'r> {
                         continue;
                     };
                     for (measure, at) in items.iter().flat_map(tails) {
-                        if let Err(message) = self.measures.check(measure) {
-                            self.report.error("unknown-measure", at, message, "");
+                        if self.measures.get(measure).is_none() {
+                            let message = format!("惩戒措施“{measure}”不在 measures.toml 中");
+                            // Which measure is meant is for a person to say.
+                            let help = match self.measures.nearest(measure) {
+                                Some(near) => format!("是不是想写 {near}?"),
+                                None => "只能建议清单里的措施".to_owned(),
+                            };
+                            self.report.error("unknown-measure", at, message, help);
                         }
                     }
                 }
@@ -305,7 +313,7 @@ impl<'a, 'r> Analysis<'a, 'r> {
         {
             let all = WHO.iter().map(|method| method.name);
             let all = all.chain(LIBRARY).chain(SCENARIO.iter().map(|(n, _)| *n));
-            let help = nearest(name, all).map_or(String::new(), |n| format!("是不是想写 {n}?"));
+            let help = Help::near(name, nearest(name, all), "可用的方法见指南的函数表");
             self.report
                 .error("unknown-method", at, format!("没有方法 {name}"), help);
         }
@@ -334,7 +342,7 @@ impl<'a, 'r> Analysis<'a, 'r> {
             }
         } else if !self.properties.contains(name) {
             let names = self.properties.iter().map(String::as_str);
-            let help = nearest(name, names).map_or(String::new(), |n| format!("是不是想写 {n}?"));
+            let help = Help::near(name, nearest(name, names), "有哪些字段,见指南的字段表");
             self.report
                 .error("unknown-field", at, format!("没有字段 {name}"), help);
         }
@@ -365,10 +373,23 @@ impl<'a, 'r> Analysis<'a, 'r> {
                 .map(Field::name)
                 .collect();
             let message = format!("{}没有字段 {name}", titles.join("、"));
-            let help = nearest(name, names).map_or(String::new(), |n| format!("是不是想写 {n}?"));
+            let help = Help::near(name, nearest(name, names), owners(name));
             self.report.error("unknown-field", at, message, help);
         }
     }
+}
+
+/// Which streams have the field, in words.
+pub(super) fn owners(name: &str) -> String {
+    let owners: Vec<&str> = Stream::ALL
+        .into_iter()
+        .filter(|s| Field::of(*s, name).is_some())
+        .map(Stream::title)
+        .collect();
+    if owners.is_empty() {
+        return "这种记录有哪些字段,见指南的字段表".to_owned();
+    }
+    format!("有这个字段的是{}", owners.join("、"))
 }
 
 /// The name, if the expression is a variable.

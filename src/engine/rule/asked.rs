@@ -1,6 +1,7 @@
 //! The part of the analysis that reads questions to `who`: streams, fields, windows, filters.
 
 use super::analyse::Analysis;
+use super::diagnostic::Help;
 use super::manifest::help;
 use super::names::{Argument, Method, nearest};
 use crate::engine::schema::{Field, FieldType, Stream};
@@ -70,7 +71,7 @@ impl Analysis<'_, '_> {
     }
 
     fn stream(&mut self, value: &Expr) -> Option<Stream> {
-        let at = value.position();
+        let at = value.start_position();
         let Some(name) = self.literal(value) else {
             let help = "写作 \"complaint\",或 p.名字(写在 params 里)";
             self.report
@@ -88,7 +89,7 @@ impl Analysis<'_, '_> {
     }
 
     fn field(&mut self, stream: Stream, value: &Expr, argument: Argument) -> Option<Field> {
-        let at = value.position();
+        let at = value.start_position();
         let Some(name) = self.literal(value) else {
             let help = "写作 \"amount\",或 p.名字(写在 params 里)";
             self.report
@@ -98,7 +99,7 @@ impl Analysis<'_, '_> {
         let Some(field) = Field::of(stream, &name) else {
             let message = format!("{}({})没有字段 {name}", stream.title(), stream.name());
             let names = Field::all_of(stream).map(Field::name);
-            let help = nearest(&name, names).map_or(String::new(), |n| format!("是不是想写 {n}?"));
+            let help = Help::near(&name, nearest(&name, names), super::analyse::owners(&name));
             self.report.error("unknown-field", at, message, help);
             return None;
         };
@@ -106,7 +107,8 @@ impl Analysis<'_, '_> {
         if argument == Argument::Number && !is_number {
             let title = field.spec().field_type.title();
             let message = format!("字段 {name}({})是{title},不能求和", field.spec().title);
-            self.report.error("not-a-number", at, message, "");
+            let help = "求和要用数的字段;数几种不同的值用 who.distinct,数几条用 who.count";
+            self.report.error("not-a-number", at, message, help);
         }
         Some(field)
     }
@@ -115,11 +117,11 @@ impl Analysis<'_, '_> {
         let Some(span) = self.literal(value) else {
             return;
         };
-        let at = value.position();
+        let at = value.start_position();
         let Some(ms) = parse_span_ms(&span) else {
             let message = format!("“{span}”不是时间窗");
             self.report
-                .error("bad-span", at, message, "应写作 7d、24h、2w、30m");
+                .error("bad-span", at, message, "应写作 7d(天)、24h(小时)、2w(周)");
             return;
         };
         let history = self.manifest.history_ms;
@@ -149,8 +151,7 @@ impl Analysis<'_, '_> {
             if Field::of(stream, name).is_none() {
                 let message = format!("{}({})没有字段 {name}", stream.title(), stream.name());
                 let names = Field::all_of(stream).map(Field::name);
-                let help =
-                    nearest(name, names).map_or(String::new(), |n| format!("是不是想写 {n}?"));
+                let help = Help::near(name, nearest(name, names), super::analyse::owners(name));
                 self.report.error("unknown-field", key.pos, message, help);
             }
         }

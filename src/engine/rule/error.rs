@@ -2,7 +2,7 @@
 
 use super::compiled::Rule;
 use super::diagnostic::{Diagnostic, Severity};
-use rhai::{EvalAltResult, LexError, ParseError, ParseErrorType, Position};
+use rhai::{EvalAltResult, ParseErrorType, Position};
 use std::fmt;
 
 /// Why a rule could not be judged.
@@ -65,6 +65,8 @@ impl RuleError {
             message: self.message.clone(),
             help: String::new(),
             source_line: self.source_line.clone(),
+            width: 0,
+            fix: None,
         }
     }
 }
@@ -127,29 +129,12 @@ fn types(text: &str) -> String {
     .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-/// What a failure to parse means: code, message, help.
-pub(super) fn parse_error(error: &ParseError) -> (&'static str, String, String) {
-    let kind = error.err_type();
-    match kind {
-        ParseErrorType::VariableUndefined(name) => (
-            "unknown-variable",
-            format!("没有变量 {name}"),
-            "变量要先用 let 定义;函数里只看得到自己的参数".to_owned(),
-        ),
-        ParseErrorType::BadInput(LexError::ImproperSymbol(symbol, _))
-        | ParseErrorType::Reserved(symbol) => (
-            "forbidden",
-            format!("不能使用 {symbol}"),
-            "它是保留字,不能调用,也不能用作变量名".to_owned(),
-        ),
-        other => ("syntax", syntax(other), String::new()),
-    }
-}
-
-fn syntax(kind: &ParseErrorType) -> String {
+pub(super) fn syntax(kind: &ParseErrorType) -> String {
     match kind {
         ParseErrorType::UnexpectedEOF => "语法错误:文件在这里意外结束(可能少了 } 或 ))".to_owned(),
-        ParseErrorType::MissingToken(token, what) => format!("语法错误:缺少 {token}({what})"),
+        ParseErrorType::MissingToken(token, what) => {
+            format!("语法错误:缺少 {token}{}", to_what(what))
+        }
         ParseErrorType::ExprTooDeep => "表达式嵌套太深".to_owned(),
         ParseErrorType::TooManyFunctions => "函数(含测试与匿名函数)太多".to_owned(),
         ParseErrorType::FnDuplicatedDefinition(name, _) => format!("函数 {name} 定义了两次"),
@@ -157,4 +142,25 @@ fn syntax(kind: &ParseErrorType) -> String {
         ParseErrorType::LiteralTooLarge(what, max) => format!("{what} 太大(上限 {max})"),
         other => format!("语法错误:{other}"),
     }
+}
+
+/// What a missing token would have been for, in an analyst's words.
+fn to_what(what: &str) -> &'static str {
+    const WORDS: [(&str, &str); 7] = [
+        ("terminate this statement", "(一句话写完要有 ;)"),
+        ("terminate this block", "(前面有一个 { 没有配对)"),
+        ("start a statement block", "(条件后面应是 { … })"),
+        (
+            "separate the items of this object map",
+            "(映射的每一项之间要有逗号)",
+        ),
+        (
+            "separate the items of this array",
+            "(列表的每一项之间要有逗号)",
+        ),
+        ("separate the arguments", "(参数之间要有逗号)"),
+        ("close the arguments list", "(前面有一个 ( 没有配对)"),
+    ];
+    let found = WORDS.iter().find(|(english, _)| what.contains(english));
+    found.map_or("", |(_, chinese)| chinese)
 }

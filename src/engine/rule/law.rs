@@ -4,7 +4,6 @@
 //! names its successor. A measure outside the table cannot be proposed: joint sanctions may only take measures of the
 //! published list, each with its basis and edition.
 
-use super::names::suggestion;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -128,11 +127,14 @@ impl Measures {
         if self.get(name).is_some() {
             return Ok(());
         }
-        let names = self.0.iter().map(|measure| measure.name.as_str());
-        Err(format!(
-            "惩戒措施“{name}”不在 measures.toml 中{}",
-            suggestion(name, names)
-        ))
+        let near = self.nearest(name);
+        let near = near.map_or(String::new(), |near| format!(";是不是想写 {near}?"));
+        Err(format!("惩戒措施“{name}”不在 measures.toml 中{near}"))
+    }
+
+    /// The measure whose name is nearest to this one, if any is near.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        super::names::nearest(name, self.0.iter().map(|measure| measure.name.as_str()))
     }
 
     /// All measures.

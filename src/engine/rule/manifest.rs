@@ -9,8 +9,7 @@
 //! suggest                  text                           params   #{ … }: what `decide` gets as `p`
 //! ```
 
-use super::diagnostic::Report;
-use super::names::suggestion;
+use super::diagnostic::{Help, Report};
 use crate::engine::event::SubjectKind;
 use crate::engine::schema::{Field, Stream};
 use crate::engine::score::Scoring;
@@ -128,6 +127,8 @@ pub(super) struct Literal {
     /// Where `RULE` stands.
     pub at: Position,
     entries: BTreeMap<String, (Dynamic, Position)>,
+    /// Where the texts of an entry stand.
+    texts: BTreeMap<(String, String), Position>,
 }
 
 const KEYS: [&str; 13] = [
@@ -183,25 +184,41 @@ impl Literal {
             return None;
         };
         let mut entries = BTreeMap::new();
+        let mut texts = BTreeMap::new();
         for (key, value) in &map.0 {
+            let items = match value {
+                Expr::Array(items, _) => items.as_slice(),
+                one => core::slice::from_ref(one),
+            };
+            for item in items {
+                if let Expr::StringConstant(text, at) = item {
+                    texts.insert((key.name.to_string(), text.to_string()), *at);
+                }
+            }
             match value.get_literal_value(None) {
                 Some(literal) => {
                     entries.insert(key.name.to_string(), (literal, key.pos));
                 }
                 None => report.error(
                     "not-literal",
-                    value.position(),
+                    computed(value).start_position(),
                     format!("RULE.{} 应为纯字面量,不能计算", key.name),
-                    "",
+                    "RULE 里直接写出结果;要算的放进 decide",
                 ),
             }
         }
-        Some(Self { at, entries })
+        Some(Self { at, entries, texts })
     }
 
     /// Where an entry stands, else where `RULE` does.
     pub(super) fn place(&self, key: &str) -> Position {
         self.entries.get(key).map_or(self.at, |(_, at)| *at)
+    }
+
+    /// Where this text of an entry stands, else the entry.
+    pub(super) fn place_of(&self, key: &str, text: &str) -> Position {
+        let place = self.texts.get(&(key.to_owned(), text.to_owned()));
+        place.copied().unwrap_or_else(|| self.place(key))
     }
 
     /// The parameters.
@@ -231,8 +248,8 @@ impl Literal {
             report.error(
                 "bad-manifest",
                 self.place(key),
-                format!("RULE 没有“{key}”这一项{}", suggestion(key, KEYS)),
-                format!("可用的有 {}", KEYS.join("、")),
+                format!("RULE 没有“{key}”这一项"),
+                help(key, KEYS.into_iter()),
             );
         }
         let line = file.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -272,7 +289,7 @@ impl Literal {
                 "bad-manifest",
                 *at,
                 format!("{key} 应为文本,且不能为空"),
-                "",
+                format!("写作 {key}: \"…\","),
             );
         }
         text
@@ -280,7 +297,8 @@ impl Literal {
 
     fn text(&self, key: &str, report: &mut Report<'_>) -> String {
         if !self.entries.contains_key(key) {
-            report.error("bad-manifest", self.at, format!("RULE 缺少 {key}"), "");
+            let help = format!("在 RULE 里加一行 {key}: \"…\",");
+            report.error("missing-key", self.at, format!("RULE 缺少 {key}"), help);
         }
         self.optional(key, report).unwrap_or_default()
     }
@@ -295,16 +313,21 @@ impl Literal {
             Some(texts) if !is_needed || !texts.is_empty() => texts,
             Some(_) => {
                 report.error(
-                    "bad-manifest",
+                    "missing-key",
                     self.place(key),
                     format!("RULE 缺少 {key}"),
-                    "",
+                    format!("在 RULE 里加一行 {key}: [\"…\"],"),
                 );
                 Vec::new()
             }
             None => {
                 let message = format!("{key} 应为文本列表,如 [\"…\"]");
-                report.error("bad-manifest", self.place(key), message, "");
+                report.error(
+                    "bad-manifest",
+                    self.place(key),
+                    message,
+                    "文字加引号,列表加方括号",
+                );
                 Vec::new()
             }
         }
@@ -318,7 +341,7 @@ impl Literal {
                 Some(stream) => streams.push(stream),
                 None => report.error(
                     "unknown-stream",
-                    self.place(key),
+                    self.place_of(key, &name),
                     format!("没有名为“{name}”的数据流"),
                     help(&name, Stream::ALL.iter().map(|s| s.name())),
                 ),
@@ -336,7 +359,7 @@ impl Literal {
                 Some(kind) => subjects.push(kind),
                 None => report.error(
                     "unknown-subject",
-                    self.place("subject"),
+                    self.place_of("subject", name),
                     format!("没有名为“{name}”的主体类型"),
                     help(name, SubjectKind::ALL.iter().map(|k| k.name())),
                 ),
@@ -365,7 +388,7 @@ impl Literal {
                 "bad-manifest",
                 at,
                 "by 只用于群体主体(区域、行业、部门)",
-                "",
+                "个体的规则不写 by;要按区域分组就写 subject: \"region\"",
             );
         }
         let mut fields = Vec::new();
@@ -376,7 +399,7 @@ impl Literal {
                 Some(field) => fields.push(field),
                 None => report.error(
                     "unknown-field",
-                    at,
+                    self.place_of("by", name),
                     format!("{}({})没有字段“{name}”", first.title(), first.name()),
                     help(name, Field::all_of(*first).map(Field::name)),
                 ),
@@ -415,7 +438,7 @@ impl Literal {
                 "bad-manifest",
                 self.place("status"),
                 format!("状态“{text}”无效"),
-                "应为 draft、shadow、active、retired 之一",
+                "应为 draft(草稿)、shadow(影子)、active(启用)、retired(停用)之一",
             );
             RuleStatus::Draft
         })
@@ -429,22 +452,31 @@ impl Literal {
         if !scoring.has_dimension(&name) {
             report.error(
                 "unknown-dimension",
-                self.place("dimension"),
+                self.place_of("dimension", &name),
                 format!("scoring.toml 没有维度“{name}”"),
-                "",
+                help(&name, scoring.dimensions()),
             );
         }
         name
     }
 }
 
+/// The part of an expression that is computed.
+fn computed(expression: &Expr) -> &Expr {
+    let is_computed = |part: &&Expr| part.get_literal_value(None).is_none();
+    let inner = match expression {
+        Expr::Map(map, _) => map.0.iter().map(|(_, value)| value).find(is_computed),
+        Expr::Array(items, _) => items.iter().find(is_computed),
+        _ => None,
+    };
+    inner.map_or(expression, computed)
+}
+
 /// `是不是想写 …?`, or the whole list.
-pub(super) fn help<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn help<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Help {
     let names: Vec<&str> = names.collect();
-    match super::names::nearest(wanted, names.iter().copied()) {
-        Some(name) => format!("是不是想写 {name}?"),
-        None => format!("可用的有 {}", names.join("、")),
-    }
+    let near = super::names::nearest(wanted, names.iter().copied());
+    Help::near(wanted, near, format!("可用的有 {}", names.join("、")))
 }
 
 /// The text of the leading `//!` lines.

@@ -6,21 +6,25 @@
 //!
 //! cost     about a millisecond a rule; look-ups in the indexes are array reads
 
-use super::analyse::Analysis;
+use super::analyse::{Analysis, Reads};
+use super::basis::check_basis;
 use super::bodies::bodies;
+use super::check;
 use super::compiled::{Core, Feed, Judgement, Rule, Shared};
 use super::diagnostic::{Diagnostic, Report, Severity};
-use super::error::parse_error;
 use super::gate::Gate;
 use super::guard::{Guard, Memo, Questions};
-use super::law::{Laws, Measures, titles};
+use super::law::{Laws, Measures};
 use super::manifest::{Literal, Manifest};
+use super::scan::{Word, words};
+use super::syntax::misread;
 use super::{api, sandbox};
 use crate::engine::calendar::Calendar;
 use crate::engine::event::SubjectKind;
 use crate::engine::hash::sm3_hex;
 use crate::engine::schema::Stream;
 use crate::engine::score::Scoring;
+use crate::engine::time::EventTime;
 use rhai::{Dynamic, Position};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -95,6 +99,21 @@ struct Index {
 impl RuleSet {
     /// Compiles and checks the sources. Tests are run by the caller, see [`super::run_tests`].
     pub fn load(sources: &RuleSources) -> Result<Self, Vec<Diagnostic>> {
+        Self::load_as(sources, Entry::New)
+    }
+
+    /// The same as of a day: a basis that is no longer in force on it is an error, one that is not yet, a warning.
+    pub fn check(sources: &RuleSources, today: EventTime) -> Result<Self, Vec<Diagnostic>> {
+        Self::load_as(sources, Entry::Checked(today))
+    }
+
+    /// A rule set that was in service before. What only [`check`](super::check) holds against it does not stop it: checks
+    /// grow with the program, and state that was written with a rule set must stay readable.
+    pub fn restore(sources: &RuleSources) -> Result<Self, Vec<Diagnostic>> {
+        Self::load_as(sources, Entry::Stored)
+    }
+
+    fn load_as(sources: &RuleSources, entry: Entry) -> Result<Self, Vec<Diagnostic>> {
         let mut diagnostics = Vec::new();
         let Some(shared) = load_shared(sources, &mut diagnostics) else {
             return Err(diagnostics);
@@ -105,7 +124,8 @@ impl RuleSet {
         let mut questions = Questions::default();
         for (path, text) in files {
             let mut report = Report::new(path, text, &mut diagnostics);
-            rules.extend(load_rule(path, text, &shared, &mut questions, &mut report).map(Arc::new));
+            let rule = load_rule((path, text), entry, &shared, &mut questions, &mut report);
+            rules.extend(rule.map(Arc::new));
         }
         refuse_twins(&rules, &mut diagnostics);
         diagnostics.sort_by_key(|d| (d.file.clone(), d.line, d.column));
@@ -330,36 +350,8 @@ fn load_shared(sources: &RuleSources, out: &mut Vec<Diagnostic>) -> Option<Arc<S
     }))
 }
 
-fn load_rule(
-    path: &str,
-    text: &str,
-    shared: &Arc<Shared>,
-    questions: &mut Questions,
-    report: &mut Report<'_>,
-) -> Option<Rule> {
-    if sandbox::SOURCE_BYTES_MAX < text.len() {
-        let message = format!("规则文件超过 {} KiB", sandbox::SOURCE_BYTES_MAX / 1024);
-        report.error("too-long", Position::NONE, message, "");
-        return None;
-    }
-    let ast = match shared.engine.compile(text) {
-        Ok(ast) => ast,
-        Err(error) => {
-            let (code, message, help) = parse_error(&error);
-            report.error(code, error.position(), message, help);
-            return None;
-        }
-    };
-    let literal = Literal::find(&ast, report)?;
-    let params = literal.params(report);
-    let mut manifest = literal.manifest(path, text, &shared.scoring, report);
-    check_basis(&manifest, &literal, &shared.laws, report);
-    if !ast.iter_fn_def().any(|f| f.name.starts_with("test_")) {
-        let help = "至少写一个应预警的和一个不应预警的";
-        report.warning("no-tests", literal.at, "规则没有测试(fn test_…)", help);
-    }
-    let reads = Analysis::run(&ast, &manifest, &params, &shared.measures, report);
-    manifest.reads = reads.streams.iter().copied().collect();
+/// On a collective: the groups that the rule reads.
+fn feeds_of(manifest: &Manifest, reads: &Reads) -> Vec<(Stream, Feed)> {
     let mut feeds = Vec::new();
     if manifest.is_collective() {
         let others = manifest.reads.iter().filter(|s| !manifest.on.contains(s));
@@ -372,13 +364,73 @@ fn load_rule(
             }
         }
     }
+    feeds
+}
+
+/// How a rule set comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Entry {
+    /// To be put into service.
+    New,
+    /// To be looked at, as of a day.
+    Checked(EventTime),
+    /// It was in service before.
+    Stored,
+}
+
+fn load_rule(
+    (path, text): (&str, &str),
+    entry: Entry,
+    shared: &Arc<Shared>,
+    questions: &mut Questions,
+    report: &mut Report<'_>,
+) -> Option<Rule> {
+    if sandbox::SOURCE_BYTES_MAX < text.len() {
+        let message = format!("规则文件超过 {} KiB", sandbox::SOURCE_BYTES_MAX / 1024);
+        report.error("too-long", Position::NONE, message, "");
+        return None;
+    }
+    let ast = match shared.engine.compile(text) {
+        Ok(ast) => ast,
+        Err(error) => {
+            let found = misread(&error, text);
+            report.error(found.code, found.at, found.message, found.help);
+            return None;
+        }
+    };
+    let literal = Literal::find(&ast, report)?;
+    let params = literal.params(report);
+    let mut manifest = literal.manifest(path, text, &shared.scoring, report);
+    // What a wrong manifest makes wrong further on says nothing of its own.
+    let is_readable = report.errors_beside("missing-key") == 0;
+    check_basis(&manifest, &literal, &shared.laws, entry, report);
+    if !ast.iter_fn_def().any(|f| f.name.starts_with("test_")) {
+        let help = "至少写一个应预警的和一个不应预警的";
+        report.warning("no-tests", literal.at, "规则没有测试(fn test_…)", help);
+    }
+    if !is_readable {
+        return None;
+    }
+    let reads = Analysis::run(&ast, &manifest, &params, &shared.measures, report);
+    manifest.reads = reads.streams.iter().copied().collect();
+    let bodies = bodies(&ast);
+    report.only_warns(matches!(entry, Entry::Stored));
+    check::run(
+        (&ast, &bodies),
+        &manifest,
+        &params,
+        &shared.measures,
+        report,
+    );
+    report.only_warns(false);
+    let feeds = feeds_of(&manifest, &reads);
     // Counts of groups are the same for rules that count the same feeds only.
     if manifest.is_collective() {
         questions.scope(&format!("{feeds:?}"));
     } else {
         questions.scope("");
     }
-    let guard = Guard::new(&bodies(&ast), &params, &manifest, questions);
+    let guard = Guard::new(&bodies, &params, &manifest, questions);
     let witness = guard
         .as_ref()
         .map_or_else(Default::default, |guard| guard.witness(&manifest));
@@ -397,53 +449,22 @@ fn load_rule(
     })
 }
 
-fn check_basis(manifest: &Manifest, literal: &Literal, laws: &Laws, report: &mut Report<'_>) {
-    let at = literal.place("basis");
-    for basis in &manifest.basis {
-        let titles = titles(basis);
-        if titles.is_empty() {
-            let message = format!("依据“{basis}”没有写出法规名称");
-            report.error("unknown-law", at, message, "应写作 \"《法规名称》第×条\"");
-        }
-        for title in titles {
-            let Some(law) = laws.get(title) else {
-                let names = laws.iter().map(|law| law.title.as_str());
-                let help = super::names::nearest(title, names).map_or_else(
-                    || "请在 rules/laws.toml 中登记它和施行日期".to_owned(),
-                    |name| format!("是不是想写《{name}》?"),
-                );
-                report.error(
-                    "unknown-law",
-                    at,
-                    format!("《{title}》不在 laws.toml 中"),
-                    help,
-                );
-                continue;
-            };
-            if let Some(date) = &law.repealed {
-                let message = format!("《{title}》已于 {date} 废止");
-                let help = law
-                    .successor
-                    .as_ref()
-                    .map_or(String::new(), |s| format!("现行的是《{s}》"));
-                report.warning("repealed-law", at, message, help);
-            }
-        }
-    }
-}
-
 fn refuse_twins(rules: &[Arc<Rule>], out: &mut Vec<Diagnostic>) {
-    let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut by_id: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
     for rule in rules {
-        let manifest = rule.manifest();
-        if let Some(other) = first.insert(&manifest.id, &manifest.file) {
-            let message = format!("规则编号 {} 已在 {other} 中使用", manifest.id);
-            Report::new(&manifest.file, rule.source(), out).error(
-                "duplicate-id",
-                Position::NONE,
-                message,
-                "规则编号在整个规则集里应唯一",
-            );
+        by_id.entry(&rule.manifest().id).or_default().push(rule);
+    }
+    for (id, twins) in by_id.iter().filter(|(_, twins)| 1 < twins.len()) {
+        for rule in twins {
+            let file = &rule.manifest().file;
+            let others = twins.iter().map(|other| &other.manifest().file);
+            let others: Vec<&str> = others.filter(|o| o != &file).map(AsRef::as_ref).collect();
+            let message = format!("规则编号 {id} 也用在 {}", others.join("、"));
+            let words = words(rule.source());
+            let key = words.iter().find(|word| word.text == "id");
+            let at = key.map_or(Position::NONE, Word::position);
+            let help = "规则编号在整个规则集里应唯一,请换一个没用过的";
+            Report::new(file, rule.source(), out).error("duplicate-id", at, message, help);
         }
     }
 }

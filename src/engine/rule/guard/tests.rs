@@ -473,7 +473,7 @@ proptest! {
             .collect();
         // What a rule on counts may not ask is refused at load; each condition stands for itself.
         for (path, text) in &texts {
-            let Ok(set) = RuleSet::load(&sources(&[(path, text)])) else { continue };
+            let Ok(set) = RuleSet::restore(&sources(&[(path, text)])) else { continue };
             let rule = &set.rules()[0];
             for (view, day) in groups(rule, &facts) {
                 let judgement = Judgement { view: &view, anchor: Anchor::Day(day), event: None, as_of: EventTime::from_day(day).plus_ms(DAY_MS - 1) };

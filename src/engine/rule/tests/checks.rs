@@ -3,6 +3,9 @@
 use super::*;
 use expect_test::{Expect, expect};
 
+/// A body that says something.
+const SPEAKS: &str = "  warn(#{ level: \"黄\", score: 1, message: \"x\" });";
+
 fn check(manifest: &str, body: &str, expected: &Expect) {
     expected.assert_eq(&wrong(manifest, body, ""));
 }
@@ -24,7 +27,9 @@ fn names_that_do_not_exist() {
     check(
         "",
         "  let n = who.sum(\"complaint\", \"topic\", \"7d\");",
-        &expect!["not-a-number 7:32 字段 topic(主题)是文本,不能求和 | "],
+        &expect![
+            "not-a-number 7:32 字段 topic(主题)是文本,不能求和 | 求和要用数的字段;数几种不同的值用 who.distinct,数几条用 who.count"
+        ],
     );
     check(
         "",
@@ -34,7 +39,9 @@ fn names_that_do_not_exist() {
     check(
         "",
         "  let n = who.count(\"complaint\");",
-        &expect!["wrong-arguments 7:15 count 应有 2 或 3 个参数,这里有 1 个 | "],
+        &expect![
+            "wrong-arguments 7:15 count 应有 2 或 3 个参数,这里有 1 个 | 各个函数怎么写,见指南的函数表"
+        ],
     );
     check(
         "",
@@ -60,7 +67,7 @@ fn fields_and_properties_that_do_not_exist() {
     check(
         "",
         "  if ev.valid_to == () { return; }",
-        &expect!["unknown-field 7:9 投诉举报没有字段 valid_to | "],
+        &expect!["unknown-field 7:9 投诉举报没有字段 valid_to | 有这个字段的是行政许可"],
     );
     check(
         "",
@@ -109,7 +116,7 @@ fn windows_levels_and_measures() {
         "history: \"30d\", params: #{ w: \"90d\" },",
         "  let n = who.count(\"complaint\", p.w);",
         &expect![[
-            r#"window-too-long 7:35 时间窗 90d 比规则的 history(30 天)长 | 请把 history 写到 "90d" 以上"#
+            r#"window-too-long 7:34 时间窗 90d 比规则的 history(30 天)长 | 请把 history 写到 "90d" 以上"#
         ]],
     );
     check(
@@ -129,7 +136,7 @@ fn windows_levels_and_measures() {
     check(
         "",
         "  let n = who.count(\"complaint\", \"7y\");",
-        &expect!["bad-span 7:34 “7y”不是时间窗 | 应写作 7d、24h、2w、30m"],
+        &expect!["bad-span 7:34 “7y”不是时间窗 | 应写作 7d(天)、24h(小时)、2w(周)"],
     );
     check(
         "",
@@ -149,7 +156,7 @@ fn windows_levels_and_measures() {
         "",
         "  sanction(#{ measures: [\"限制高消费\"], partners: [], message: \"x\" });",
         &expect![
-            "unknown-measure 7:26 惩戒措施“限制高消费”不在 measures.toml 中;是不是想写 限制消费? | "
+            "unknown-measure 7:26 惩戒措施“限制高消费”不在 measures.toml 中 | 是不是想写 限制消费?"
         ],
     );
 }
@@ -159,24 +166,26 @@ fn manifests() {
     check(
         "on: [\"complaint\", \"inspektion\"],",
         "",
-        &expect!["unknown-stream 4:3 没有名为“inspektion”的数据流 | 是不是想写 inspection?"],
+        &expect!["unknown-stream 4:21 没有名为“inspektion”的数据流 | 是不是想写 inspection?"],
     );
     check(
         "stauts: \"draft\",",
         "",
-        &expect![
-            "bad-manifest 4:3 RULE 没有“stauts”这一项;是不是想写 status? | 可用的有 id、name、owner、basis、subject、on、history、cooldown、status、dimension、by、suggest、params"
-        ],
+        &expect!["bad-manifest 4:3 RULE 没有“stauts”这一项 | 是不是想写 status?"],
     );
     check(
         "status: \"live\",",
         "",
-        &expect!["bad-manifest 4:3 状态“live”无效 | 应为 draft、shadow、active、retired 之一"],
+        &expect![
+            "bad-manifest 4:3 状态“live”无效 | 应为 draft(草稿)、shadow(影子)、active(启用)、retired(停用)之一"
+        ],
     );
     check(
         "dimension: \"none\",",
         "",
-        &expect!["unknown-dimension 4:3 scoring.toml 没有维度“none” | "],
+        &expect![
+            "unknown-dimension 4:14 scoring.toml 没有维度“none” | 可用的有 complaint、department、inspection、licence、list、penalty、region、relation"
+        ],
     );
     check(
         "cooldown: \"7 days\",",
@@ -193,12 +202,14 @@ fn manifests() {
     check(
         "subject: \"enterprize\",",
         "",
-        &expect!["unknown-subject 4:3 没有名为“enterprize”的主体类型 | 是不是想写 enterprise?"],
+        &expect!["unknown-subject 4:12 没有名为“enterprize”的主体类型 | 是不是想写 enterprise?"],
     );
     check(
         "by: [\"industry\"],",
         "",
-        &expect!["bad-manifest 4:3 by 只用于群体主体(区域、行业、部门) | "],
+        &expect![[
+            r#"bad-manifest 4:3 by 只用于群体主体(区域、行业、部门) | 个体的规则不写 by;要按区域分组就写 subject: "region""#
+        ]],
     );
     check(
         "params: #{ x: 1 + ev },",
@@ -210,7 +221,7 @@ fn manifests() {
     check(
         "subject: \"region\", by: [\"industri\"],",
         "",
-        &expect!["unknown-field 4:22 投诉举报(complaint)没有字段“industri” | 是不是想写 industry?"],
+        &expect!["unknown-field 4:27 投诉举报(complaint)没有字段“industri” | 是不是想写 industry?"],
     );
 }
 
@@ -257,12 +268,16 @@ fn syntax_and_what_may_not_be_used() {
     check(
         "",
         "  let x = ;",
-        &expect!["syntax 7:11 语法错误:Unexpected ';' | "],
+        &expect![
+            "syntax 7:11 语法错误:Unexpected ';' | 检查这一处和它前面的括号、逗号、引号是否齐全"
+        ],
     );
     check(
         "",
         "  if true { return;",
-        &expect!["syntax 10:1 语法错误:缺少 }(to terminate this block) | "],
+        &expect![
+            "brace-open 7:11 这个 { 没有结束 | 这一行的 { 没有配对的 },请在它该结束的地方补上 }"
+        ],
     );
     check(
         "",
@@ -272,7 +287,7 @@ fn syntax_and_what_may_not_be_used() {
     check(
         "",
         "  sleep(1);",
-        &expect!["unknown-function 7:3 没有函数 sleep(参数 1 个) | "],
+        &expect!["unknown-function 7:3 没有函数 sleep(参数 1 个) | 可用的函数见指南的函数表"],
     );
     check(
         "",
@@ -283,7 +298,7 @@ fn syntax_and_what_may_not_be_used() {
 
 #[test]
 fn laws() {
-    let text = |basis: &str| rule("", "", "").replace("《中华人民共和国行政处罚法》", basis);
+    let text = |basis: &str| rule("", SPEAKS, "").replace("《中华人民共和国行政处罚法》", basis);
     let load = |basis: &str| match RuleSet::load(&sources(&[("complaint/t.rhai", &text(basis))])) {
         Ok(set) => set.warnings().to_vec(),
         Err(diagnostics) => diagnostics,
@@ -300,26 +315,26 @@ fn laws() {
           --> complaint/t.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
-          | ^
+          | ^^^^^
           = 提示: 至少写一个应预警的和一个不应预警的
         警告[repealed-law]: 《市场监督管理投诉举报处理暂行办法》已于 2026-04-15 废止
-          --> complaint/t.rhai:3:3
+          --> complaint/t.rhai:3:11
           |
         3 |   basis: ["《市场监督管理投诉举报处理暂行办法》第十条"], on: ["complaint"], history: "365d",
-          |   ^
-          = 提示: 现行的是《市场监督管理投诉举报处理办法》"#]].assert_eq(&render("《市场监督管理投诉举报处理暂行办法》第十条"));
+          |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          = 提示: 现行的是《市场监督管理投诉举报处理办法》;条款的编号可能变了,请核对后再改"#]].assert_eq(&render("《市场监督管理投诉举报处理暂行办法》第十条"));
     expect![[r#"
         警告[no-tests]: 规则没有测试(fn test_…)
           --> complaint/t.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
-          | ^
+          | ^^^^^
           = 提示: 至少写一个应预警的和一个不应预警的
         错误[unknown-law]: 《市场监督管理投诉举报处理方法》不在 laws.toml 中
-          --> complaint/t.rhai:3:3
+          --> complaint/t.rhai:3:11
           |
         3 |   basis: ["《市场监督管理投诉举报处理方法》"], on: ["complaint"], history: "365d",
-          |   ^
+          |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
           = 提示: 是不是想写《市场监督管理投诉举报处理办法》?"#]]
     .assert_eq(&render("《市场监督管理投诉举报处理方法》"));
     expect![[r#"
@@ -327,50 +342,67 @@ fn laws() {
           --> complaint/t.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
-          | ^
+          | ^^^^^
           = 提示: 至少写一个应预警的和一个不应预警的
         错误[unknown-law]: 依据“上级要求”没有写出法规名称
-          --> complaint/t.rhai:3:3
+          --> complaint/t.rhai:3:11
           |
         3 |   basis: ["上级要求"], on: ["complaint"], history: "365d",
-          |   ^
+          |           ^^^^^^^^^^
           = 提示: 应写作 "《法规名称》第×条""#]]
     .assert_eq(&render("上级要求"));
 }
 
-#[test]
-fn whole_sets() {
-    let one = rule("", "", "");
-    let load = |files: &[(&str, &str)]| match RuleSet::load(&sources(files)) {
+fn loaded(files: &[(&str, &str)]) -> String {
+    match RuleSet::load(&sources(files)) {
         Ok(_) => "loaded".to_owned(),
         Err(diagnostics) => diagnostics
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join("\n"),
-    };
+    }
+}
+
+#[test]
+fn whole_sets() {
+    let one = rule("", SPEAKS, "");
     expect![[r#"
         警告[no-tests]: 规则没有测试(fn test_…)
           --> a/x.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
-          | ^
+          | ^^^^^
           = 提示: 至少写一个应预警的和一个不应预警的
-        错误[duplicate-id]: 规则编号 T-1 已在 a/x.rhai 中使用
-          --> a/y.rhai
-          = 提示: 规则编号在整个规则集里应唯一
+        错误[duplicate-id]: 规则编号 T-1 也用在 a/y.rhai
+          --> a/x.rhai:2:17
+          |
+        2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
+          |                 ^^
+          = 提示: 规则编号在整个规则集里应唯一,请换一个没用过的
         警告[no-tests]: 规则没有测试(fn test_…)
           --> a/y.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
-          | ^
-          = 提示: 至少写一个应预警的和一个不应预警的"#]]
-    .assert_eq(&load(&[("a/x.rhai", &one), ("a/y.rhai", &one)]));
+          | ^^^^^
+          = 提示: 至少写一个应预警的和一个不应预警的
+        错误[duplicate-id]: 规则编号 T-1 也用在 a/x.rhai
+          --> a/y.rhai:2:17
+          |
+        2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
+          |                 ^^
+          = 提示: 规则编号在整个规则集里应唯一,请换一个没用过的"#]]
+    .assert_eq(&loaded(&[("a/x.rhai", &one), ("a/y.rhai", &one)]));
+}
+
+#[test]
+fn sets_that_lack_something() {
+    let one = rule("", SPEAKS, "");
     expect![[r#"
         错误[no-manifest]: 缺少 const RULE = #{ … }
           --> a/x.rhai
           = 提示: 至少写出 id、name、owner、basis、on"#]]
-    .assert_eq(&load(&[("a/x.rhai", "fn decide(ev, who, p) { }")]));
+    .assert_eq(&loaded(&[("a/x.rhai", "fn decide(ev, who, p) { }")]));
     expect![[r#"
         错误[no-decide]: 缺少 fn decide(ev, who, p)
           --> a/x.rhai
@@ -379,9 +411,15 @@ fn whole_sets() {
           --> a/x.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
-          | ^
-          = 提示: 至少写一个应预警的和一个不应预警的"#]]
-    .assert_eq(&load(&[(
+          | ^^^^^
+          = 提示: 至少写一个应预警的和一个不应预警的
+        警告[unused-function]: 函数 decided 没有被用到
+          --> a/x.rhai:6:24
+          |
+        6 | fn decided(ev, who, p) {
+          |                        ^
+          = 提示: 测试的函数名要以 test_ 开头;用不到的请删去"#]]
+    .assert_eq(&loaded(&[(
         "a/x.rhai",
         &one.replace("fn decide(ev, who, p)", "fn decided(ev, who, p)"),
     )]));
@@ -390,15 +428,15 @@ fn whole_sets() {
           --> a/x.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
-          | ^
+          | ^^^^^
           = 提示: 至少写一个应预警的和一个不应预警的
         错误[statement-outside]: 规则文件的顶层只能有 const RULE 和函数
            --> a/x.rhai:11:1
            |
         11 | let y = 1;
-           | ^
+           | ^^^
           = 提示: 请把这一句移到 decide 里"#]]
-    .assert_eq(&load(&[("a/x.rhai", &format!("{one}\nlet y = 1;"))]));
+    .assert_eq(&loaded(&[("a/x.rhai", &format!("{one}\nlet y = 1;"))]));
     let mut broken = sources(&[("a/x.rhai", &one)]);
     broken.calendar = "[year.2026]".to_owned();
     let message = RuleSet::load(&broken).unwrap_err()[0].message.clone();

@@ -16,6 +16,7 @@ mod failures;
 mod gate;
 mod groups;
 mod index;
+mod quiet;
 mod verdicts;
 
 /// A table of measures of its own: the repository's one changes with the national list.
@@ -42,9 +43,9 @@ pub(super) fn sources(files: &[(&str, &str)]) -> RuleSources {
     }
 }
 
-/// A rule set that must load.
+/// A rule set that must load; what the checks say of it is not asked, so that what fails when it runs can be tried.
 pub(super) fn load(files: &[(&str, &str)]) -> RuleSet {
-    RuleSet::load(&sources(files)).unwrap_or_else(|diagnostics| {
+    RuleSet::restore(&sources(files)).unwrap_or_else(|diagnostics| {
         let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error);
         let text: Vec<String> = errors.map(ToString::to_string).collect();
         panic!("{}", text.join("\n"))
@@ -84,7 +85,7 @@ fn wrong(manifest: &str, body: &str, functions: &str) -> String {
     };
     let lines: Vec<String> = diagnostics
         .iter()
-        .filter(|d| d.code != "no-tests")
+        .filter(|d| !matches!(d.code, "no-tests" | "never-speaks"))
         .map(|d| {
             format!(
                 "{} {}:{} {} | {}",
