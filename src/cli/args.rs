@@ -36,8 +36,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Read the sources of a configuration, judge, and deliver.
     Run(RunArgs),
-    /// Check rules, or run the tests inside them.
-    Rule(RuleArgs),
+    /// Write rules: check them, run the tests inside them, see why they warn.
+    Rule(super::rule::RuleArgs),
     /// Look into durable state, check it, carry it elsewhere.
     #[command(subcommand)]
     State(StateCommand),
@@ -82,44 +82,6 @@ pub struct RunArgs {
     /// Stop when the sources are exhausted.
     #[arg(long)]
     pub until_end: bool,
-}
-
-/// `rule`
-#[derive(Debug, clap::Args)]
-pub struct RuleArgs {
-    /// What to do with the rules.
-    #[command(subcommand)]
-    pub command: RuleCommand,
-}
-
-/// `rule …`
-#[derive(Debug, Subcommand)]
-pub enum RuleCommand {
-    /// Say what is wrong with rules, with file, line and column.
-    Check {
-        /// A rules directory, or one rule file; without it, the shipped rules.
-        path: Option<PathBuf>,
-    },
-    /// Say why rules warn of a subject or not: what was compared, what was seen, how far it is from another verdict.
-    Explain {
-        /// The subject, as `enterprise:9132…`.
-        #[arg(long)]
-        subject: String,
-        /// As of when: `2026-03-01` or `2026-03-01 08:30`.
-        #[arg(long)]
-        at: String,
-        /// Only this rule.
-        #[arg(long)]
-        rule: Option<String>,
-        /// Where state is.
-        #[command(flatten)]
-        state: StateArgs,
-    },
-    /// Run the `test_…` functions inside rules.
-    Test {
-        /// A rules directory, or one rule file; without it, the shipped rules.
-        path: Option<PathBuf>,
-    },
 }
 
 /// Where state is.

@@ -12,7 +12,7 @@ mod explain;
 mod generate;
 mod look;
 mod progress;
-mod rules;
+mod rule;
 mod run;
 mod summary;
 mod token;
@@ -66,7 +66,7 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
             logging::start(args.log, None)?;
             run::run(&run, format)
         }
-        Command::Rule(rule) => rules::rule(&rule, format),
+        Command::Rule(rule) => rule::rule(&rule, format),
         Command::State(StateCommand::Show { subject, state }) => {
             look::subject(&subject, &state, format)
         }

@@ -16,6 +16,8 @@ mod connectors;
 mod rules;
 /// Rules with one mistake each, as analysts make them.
 mod broken;
+/// What an analyst types.
+mod bench;
 /// Scenarios that an analyst can read.
 mod golden;
 /// A generated province and the real command.
