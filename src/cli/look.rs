@@ -63,7 +63,7 @@ pub(super) fn subject(key: &str, state: &StateArgs, format: Format) -> Result<En
     Ok(Ending::Fine)
 }
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(UTF8_FULL_CONDENSED)

@@ -48,6 +48,7 @@ impl Province {
             set,
             suspended: &suspended,
             clock,
+            check_every: 0,
         };
         let mut outputs = Vec::new();
         for shard in self.shards_mut() {

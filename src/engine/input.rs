@@ -97,6 +97,10 @@ pub struct Outcome {
     pub sent: Vec<Sent>,
     /// Rules that failed, in order.
     pub faults: Vec<Fault>,
+    /// How many judgements were held to the interpreter.
+    pub checked: u64,
+    /// Those that it contradicts: a fault of this program.
+    pub differences: Vec<Fault>,
     /// Calls of each rule.
     pub calls: Vec<u64>,
     /// Findings of each rule that appeared or changed.

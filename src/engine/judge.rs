@@ -35,6 +35,8 @@ pub struct Court<'a> {
     pub suspended: &'a [bool],
     /// The logical clock.
     pub clock: EventTime,
+    /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none.
+    pub check_every: u32,
 }
 
 /// One subject before the court.
@@ -172,6 +174,7 @@ impl Bench<'_, '_> {
                 .is_blank
                 .then(|| set.concerned(place, &seat.judgement(seat.as_of), &mut memo))
                 .flatten();
+            self.check_one(anchored, concerned.as_deref(), &seat);
             self.judge_seat(concerned.as_deref().unwrap_or(anchored), &seat, &mut memo);
         } else {
             for at in anchored {
@@ -378,6 +381,33 @@ impl Bench<'_, '_> {
             self.judge_seat(&some, &seat, &mut memo);
         } else {
             self.judge_seat(rules, &seat, &mut memo);
+        }
+    }
+
+    /// Holds one rule to the interpreter, on one fact in [`Court::check_every`]: which fact and which rule follow from the
+    /// record's key, so that every run checks the same.
+    fn check_one(&mut self, anchored: &[usize], concerned: Option<&[usize]>, seat: &Seat<'_>) {
+        let Anchor::Fact(RecordKey([b0, b1, b2, b3, b4, b5, ..])) = seat.anchor else {
+            return;
+        };
+        let is_chosen =
+            u32::from_le_bytes([b0, b1, b2, b3]).checked_rem(self.court.check_every) == Some(0);
+        let at = usize::from(u16::from_le_bytes([b4, b5])).checked_rem(anchored.len());
+        let Some(at) = at.filter(|_| is_chosen).and_then(|at| anchored.get(at)) else {
+            return;
+        };
+        let Some(rule) = self.court.set.rules().get(*at) else {
+            return;
+        };
+        let is_kept_away = concerned.is_some_and(|some| some.binary_search(at).is_err());
+        self.out.checked = self.out.checked.saturating_add(1);
+        if let Err(message) = rule.check(&seat.judgement(seat.as_of), is_kept_away) {
+            let anchor = seat.anchor;
+            self.out.differences.push(RuleFault {
+                rule: *at,
+                anchor,
+                message,
+            });
         }
     }
 

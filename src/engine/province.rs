@@ -35,6 +35,9 @@ pub struct Province {
     suspended: Vec<bool>,
     collectives: HashMap<SubjectKey, Arc<SubjectKey>, FixedState>,
     forgotten: Vec<super::event::RecordKey>,
+    /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none. Changes nothing that is kept
+    /// or leaves.
+    pub check_every: u32,
 }
 
 #[derive(Default)]
@@ -56,6 +59,7 @@ impl Province {
             suspended: Vec::new(),
             collectives: HashMap::default(),
             forgotten: Vec::new(),
+            check_every: 0,
         };
         province.restore_globals(Globals::default());
         province
@@ -77,6 +81,7 @@ impl Province {
             set: &self.set,
             suspended: &self.suspended,
             clock: self.clock(),
+            check_every: self.check_every,
         }
     }
 
@@ -144,6 +149,7 @@ impl Province {
             set: &self.set,
             suspended: &self.suspended,
             clock: self.globals.clock.unwrap_or(EventTime(0)),
+            check_every: 0,
         };
         if let Some(shard) = self.shards.get_mut(place) {
             shard.restore(&court, subject);
@@ -353,6 +359,7 @@ impl Province {
             set: &self.set,
             suspended: &self.suspended,
             clock: EventTime(0),
+            check_every: self.check_every,
         };
         let mut outputs = crew.each(&mut self.shards, &|at, shard| {
             let mut out = Outputs::default();
@@ -370,6 +377,7 @@ impl Province {
             set: &self.set,
             suspended: &self.suspended,
             clock: EventTime(0),
+            check_every: self.check_every,
         };
         outputs.extend(crew.each(&mut self.shards, &|at, shard| {
             let mut out = Outputs::default();
@@ -475,6 +483,8 @@ impl Province {
             self.count_seats(&mut out);
             sent.extend(out.sent);
             faults.extend(out.faults);
+            outcome.checked += out.checked;
+            outcome.differences.extend(out.differences);
             self.forgotten.extend(out.forgotten);
             for (at, conduct) in self.globals.conduct.iter_mut().enumerate() {
                 let of = |list: &[u64]| list.get(at).copied().unwrap_or(0);

@@ -73,6 +73,10 @@ pub struct Sentence {
     pub seat: Option<usize>,
     /// How often each rule was called beside that, by place in the set.
     pub calls: Vec<(usize, u32)>,
+    /// How many judgements were held to the interpreter.
+    pub checked: u32,
+    /// Those that it contradicts.
+    pub differences: Vec<RuleFault>,
     /// How often a suspended rule would have been called.
     pub debts: Vec<(usize, u32)>,
 }

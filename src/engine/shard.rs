@@ -459,12 +459,15 @@ pub(super) fn collect(
             *slot += 1;
         }
     }
-    out.faults
-        .extend(sentence.faults.into_iter().map(|fault| Fault {
-            seq,
-            subject: Arc::clone(key),
-            fault,
-        }));
+    let placed = |fault| Fault {
+        seq,
+        subject: Arc::clone(key),
+        fault,
+    };
+    out.faults.extend(sentence.faults.into_iter().map(placed));
+    out.checked += u64::from(sentence.checked);
+    out.differences
+        .extend(sentence.differences.into_iter().map(placed));
     out.sent.extend(messages.into_iter().map(|message| Sent {
         seq,
         is_collective,

@@ -127,6 +127,10 @@ pub struct Outputs {
     pub seats: Vec<u64>,
     /// How often each rule was called beside that, by place in the set.
     pub calls: Vec<u64>,
+    /// How many judgements were held to the interpreter.
+    pub checked: u64,
+    /// Those that it contradicts.
+    pub differences: Vec<Fault>,
     /// How often each suspended rule would have been called.
     pub debts: Vec<u64>,
     /// How often each rule's finding on an anchor appeared or changed.

@@ -208,6 +208,13 @@ impl Doors {
         for fault in stepped.outcome.faults.iter().take(1) {
             tracing::warn!(subject = %fault.subject, message = fault.fault.message, "a rule failed");
         }
+        self.metrics.rule_checks.inc_by(stepped.outcome.checked);
+        for difference in &stepped.outcome.differences {
+            if let Some(rule) = rules.get(difference.fault.rule) {
+                rule.differences.inc();
+            }
+            tracing::error!(subject = %difference.subject, message = difference.fault.message, "a rule is not run as it is written");
+        }
         for at in &stepped.outcome.suspended {
             let id = province
                 .set()

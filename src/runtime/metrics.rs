@@ -101,6 +101,8 @@ pub struct RuleMetrics {
     pub firings: IntCounter,
     /// How often it failed.
     pub errors: IntCounter,
+    /// How often the interpreter contradicted its compiled form.
+    pub differences: IntCounter,
     /// 1 while it is suspended.
     pub suspended: IntGauge,
 }
@@ -136,6 +138,8 @@ pub struct Metrics {
     pub outbox_entries: IntGauge,
     /// Records in the dead letters.
     pub dead_letters: IntCounter,
+    /// Judgements held to the interpreter.
+    pub rule_checks: IntCounter,
     /// Rule sets that could not be loaded.
     pub rule_set_failures: IntCounter,
     /// 1 when ready.
@@ -161,6 +165,7 @@ struct Families {
     silence_limit: IntGaugeVec,
     firings: IntCounterVec,
     errors: IntCounterVec,
+    differences: IntCounterVec,
     suspended: IntGaugeVec,
     deliveries: IntCounterVec,
     failures: IntCounterVec,
@@ -203,6 +208,7 @@ impl Metrics {
             state_bytes: r.int_gauge("fenghuo_state_bytes"),
             outbox_entries: r.int_gauge("fenghuo_outbox_entries"),
             dead_letters: r.int_counter("fenghuo_dead_letters_total"),
+            rule_checks: r.int_counter("fenghuo_rule_checks_total"),
             rule_set_failures: r.int_counter("fenghuo_rule_set_failures_total"),
             ready: r.int_gauge("fenghuo_ready"),
             http_connections: r.int_gauge("fenghuo_http_connections"),
@@ -260,6 +266,7 @@ impl Metrics {
         RuleMetrics {
             firings: f.firings.with_label_values(&[id]),
             errors: f.errors.with_label_values(&[id]),
+            differences: f.differences.with_label_values(&[id]),
             suspended: f.suspended.with_label_values(&[id]),
         }
     }
@@ -376,6 +383,7 @@ impl Families {
             silence_limit: r.int_gauges("fenghuo_connector_silence_limit_seconds"),
             firings: r.int_counters("fenghuo_rule_firings_total"),
             errors: r.int_counters("fenghuo_rule_errors_total"),
+            differences: r.int_counters("fenghuo_rule_differences_total"),
             suspended: r.int_gauges("fenghuo_rule_suspended"),
             deliveries: r.int_counters("fenghuo_sink_deliveries_total"),
             failures: r.int_counters("fenghuo_sink_failures_total"),

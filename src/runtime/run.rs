@@ -51,6 +51,8 @@ pub struct Job {
     pub sinks: Vec<Box<dyn Sink>>,
     /// The number of shards of a new state.
     pub shards: u32,
+    /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none.
+    pub rule_check_every: u32,
     /// The clock, when the world's time drives the logical clock; else records do.
     pub clock: Option<Clock>,
     /// The most records a batch.
@@ -208,6 +210,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
     watch.recovered(&province, &head, replayed);
     let lanes = (job.lanes)(&head);
     let mut pipeline = Pipeline::new(province, Merge::new(lanes), job.connectors);
+    pipeline.province.check_every = job.rule_check_every;
     let adopt = if head.rule_set == set.hash() {
         None
     } else {

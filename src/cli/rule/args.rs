@@ -32,6 +32,11 @@ pub enum RuleCommand {
         #[command(flatten)]
         state: StateArgs,
     },
+    /// Say how each rule is run: what keeps it from being looked at, and what is left to the interpreter.
+    Plan {
+        /// A rules directory, or one rule file; without it, the shipped rules.
+        path: Option<PathBuf>,
+    },
     /// Run the `test_…` functions inside rules.
     Test(TestArgs),
 }

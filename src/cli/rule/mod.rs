@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod plan;
 mod sarif;
 mod test;
 
@@ -27,6 +28,7 @@ pub(super) fn rule(args: &RuleArgs, format: Format) -> Result<Ending, CliError> 
             rule,
             state,
         } => super::explain::rule((subject, at, rule.as_deref()), state, format),
+        RuleCommand::Plan { path } => Ok(plan::plan(&sources(path.as_ref())?.sources, format)),
         RuleCommand::Test(options) => test::test(options, format),
     }
 }

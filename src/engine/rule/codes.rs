@@ -1,7 +1,7 @@
 //! The codes of diagnostics, each with what it stands for: for the guide, for SARIF, for the editor.
 
 /// Code and Chinese title, in alphabetical order.
-pub const CODES: [(&str, &str); 70] = [
+pub const CODES: [(&str, &str); 71] = [
     ("always-empty", "值一定是空的"),
     ("always-holds", "条件一定成立"),
     ("bad-date", "不是日期"),
@@ -11,6 +11,7 @@ pub const CODES: [(&str, &str); 70] = [
     ("bad-operation", "不能这样计算"),
     ("bad-span", "不是时间窗"),
     ("brace-open", "{ 没有配对的 }"),
+    ("captured-receiver", "闭包里用了这次调用的对象"),
     ("duplicate-id", "规则编号重复"),
     ("equals-once", "判断相等只写了一个 ="),
     ("forbidden", "不能使用的词"),

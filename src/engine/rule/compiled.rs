@@ -220,6 +220,31 @@ impl Rule {
         }
     }
 
+    /// Holds the index and the first look to the interpreter; says in what they differ.
+    pub fn check(&self, judgement: &Judgement<'_>, is_kept_away: bool) -> Result<(), String> {
+        let look = if is_kept_away {
+            Look::Silent(None)
+        } else {
+            self.look(judgement, &mut Memo::default())
+        };
+        let is_right = match self.judge(judgement, false) {
+            Ok(verdict) => look.agrees(&verdict),
+            Err(_) => look == Look::Unknown,
+        };
+        if is_right {
+            return Ok(());
+        }
+        let by = if is_kept_away {
+            "the index"
+        } else {
+            "the first look"
+        };
+        Err(format!(
+            "rule {}: {by} says {look:?} and the interpreter does not; set `interpreted: true` in its manifest and report it",
+            self.manifest().id
+        ))
+    }
+
     /// What the rule's first look shows.
     pub fn look<'a>(&'a self, judgement: &Judgement<'a>, memo: &mut Memo<'a>) -> Look {
         let Some(guard) = &self.guard else {

@@ -87,6 +87,8 @@ pub struct Manifest {
     pub file: Box<str>,
     /// What officers might do, if `warn` says nothing else.
     pub suggest: Option<Box<str>>,
+    /// Whether Rhai shall run all of it: no first look, no index.
+    pub is_interpreted: bool,
     /// What the first lines of the file say.
     pub summary: Box<str>,
 }
@@ -111,6 +113,7 @@ impl Manifest {
             line: "".into(),
             file: "".into(),
             suggest: Some("综合研判，确定监管方式和频次；优先采用非现场方式".into()),
+            is_interpreted: false,
             summary: "".into(),
         }
     }
@@ -131,7 +134,7 @@ pub(super) struct Literal {
     texts: BTreeMap<(String, String), Position>,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "id",
     "name",
     "owner",
@@ -144,6 +147,7 @@ const KEYS: [&str; 13] = [
     "dimension",
     "by",
     "suggest",
+    "interpreted",
     "params",
 ];
 
@@ -277,8 +281,26 @@ impl Literal {
             line: line.into(),
             file: file.into(),
             suggest: self.optional("suggest", report).map(Into::into),
+            is_interpreted: self.is_interpreted(report),
             summary: summary(source).into(),
         }
+    }
+
+    /// `interpreted: true`.
+    fn is_interpreted(&self, report: &mut Report<'_>) -> bool {
+        let Some((value, at)) = self.entries.get("interpreted") else {
+            return false;
+        };
+        value.as_bool().unwrap_or_else(|_| {
+            let message = "interpreted 应为 true 或 false";
+            report.error(
+                "bad-manifest",
+                *at,
+                message,
+                "平时不必写;写 true 则整条规则由 Rhai 解释执行",
+            );
+            false
+        })
     }
 
     fn optional(&self, key: &str, report: &mut Report<'_>) -> Option<String> {

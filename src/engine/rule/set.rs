@@ -415,6 +415,7 @@ fn load_rule(
     manifest.reads = reads.streams.iter().copied().collect();
     let bodies = bodies(&ast);
     report.only_warns(matches!(entry, Entry::Stored));
+    super::captured::check(&ast, report);
     check::run(
         (&ast, &bodies),
         &manifest,
@@ -430,7 +431,9 @@ fn load_rule(
     } else {
         questions.scope("");
     }
-    let guard = Guard::new(&bodies, &params, &manifest, questions);
+    let guard = (!manifest.is_interpreted)
+        .then(|| Guard::new(&bodies, &params, &manifest, questions))
+        .flatten();
     let witness = guard
         .as_ref()
         .map_or_else(Default::default, |guard| guard.witness(&manifest));

@@ -75,6 +75,8 @@ pub const TABLE: &[Spec] = &[
     row("fenghuo_connector_silence_limit_seconds", Gauge, &["connector"], "秒", "连接器声明的最长静默时间；未声明则不出现"),
     row("fenghuo_rule_firings_total", Counter, &["rule"], "次", "规则命中次数（含信号与建议）"),
     row("fenghuo_rule_errors_total", Counter, &["rule"], "次", "规则执行出错次数；每一次都是一次未能研判"),
+    row("fenghuo_rule_checks_total", Counter, &[], "次", "抽查次数：同一次研判再由解释器执行一遍"),
+    row("fenghuo_rule_differences_total", Counter, &["rule"], "次", "抽查不一致次数；应恒为 0，不为 0 是程序错误"),
     row("fenghuo_rule_suspended", Gauge, &["rule"], "0/1", "规则是否因连续出错被暂停"),
     row("fenghuo_warnings_total", Counter, &["level", "city", "transition"], "次", "预警变动次数：级别、设区市代码（other 为省级或未知）、变动类型"),
     row("fenghuo_open_warnings", Gauge, &["level"], "条", "当前有效的预警数，按级别"),

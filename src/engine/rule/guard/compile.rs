@@ -5,7 +5,7 @@
 
 use super::questions::question;
 use super::value::{Constant, Words};
-use super::{Comparison, Each, Function, Operation, Questions, Step, Tree};
+use super::{Comparison, Each, Function, Gap, Operation, Questions, Step, Tree};
 use crate::engine::rule::bodies::Body;
 use crate::engine::rule::manifest::Manifest;
 use crate::engine::schema::{Field, Stream};
@@ -13,6 +13,9 @@ use rhai::{ASTFlags, Dynamic, Expr, FnCallExpr, FnPtr, Map, Stmt, Token};
 
 /// How deep functions of the rule are put into each other.
 const INLINE_DEPTH_MAX: usize = 4;
+
+/// How a rule says something.
+const SPEAKING: [&str; 3] = ["warn", "signal", "sanction"];
 
 /// The tree of `decide` and how many slots it has.
 pub(super) fn decide(
@@ -88,8 +91,8 @@ impl Compiler<'_> {
         let scope = self.names.len();
         let mut steps = Vec::with_capacity(statements.len());
         for statement in statements {
-            let step = self.step(statement).unwrap_or(Step::Unknown);
-            let is_end = matches!(step, Step::Unknown);
+            let step = self.step(statement).unwrap_or_else(|| gap(statement));
+            let is_end = matches!(step, Step::Unknown(_));
             steps.push(step);
             if is_end {
                 break;
@@ -451,6 +454,22 @@ impl Compiler<'_> {
         };
         Some(Tree::Call(function, arguments))
     }
+}
+
+/// A statement that is left to Rhai.
+fn gap(statement: &Stmt) -> Step {
+    let call = match statement {
+        Stmt::FnCall(call, _) => Some(call),
+        Stmt::Expr(expression) => match &**expression {
+            Expr::FnCall(call, _) => Some(call),
+            _ => None,
+        },
+        _ => None,
+    };
+    Step::Unknown(Gap {
+        at: statement.position(),
+        speaks: call.is_some_and(|call| SPEAKING.contains(&call.name.as_str())),
+    })
 }
 
 /// `words.some(|w| text.contains(w))`, with words that stand in the rule and a text that is the same for all of them.

@@ -121,7 +121,7 @@ impl<'a> Eval<'a, '_> {
                 Step::Return(Some(tree)) => return Err(Stop::Return(self.value(tree)?)),
                 Step::Continue => return Err(Stop::Continue),
                 Step::Break => return Err(Stop::Break),
-                Step::Unknown => return Err(Stop::Unknown),
+                Step::Unknown(_) => return Err(Stop::Unknown),
             }
         }
         Ok(result)

@@ -20,6 +20,7 @@ mod compile;
 mod eval;
 mod kinds;
 mod memo;
+mod plan;
 mod questions;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ mod witness;
 pub(super) use clause::{Atom, Clause, Witness, price};
 pub use memo::Memo;
 pub(super) use memo::Questions;
+pub(super) use plan::{Gap, gaps, words};
 
 use super::ask::Filter;
 use super::bodies::Body;
@@ -112,7 +114,7 @@ impl Guard {
     ) -> Option<Self> {
         let (body, slots) = compile::decide(bodies, params, manifest, questions)?;
         let guard = Self { body, slots };
-        let starts_blind = matches!(guard.body.first(), Some(Step::Unknown));
+        let starts_blind = matches!(guard.body.first(), Some(Step::Unknown(_)));
         (guard.slots <= SLOTS_MAX && !starts_blind).then_some(guard)
     }
 
@@ -166,7 +168,7 @@ pub(super) enum Step {
     /// `break`.
     Break,
     /// What the guard does not understand: whoever comes here does not know.
-    Unknown,
+    Unknown(Gap),
 }
 
 /// An expression.

@@ -442,3 +442,21 @@ fn sets_that_lack_something() {
     let message = RuleSet::load(&broken).unwrap_err()[0].message.clone();
     assert!(message.starts_with("calendar.toml 无法使用"), "{message}");
 }
+
+#[test]
+fn what_a_call_is_made_on_cannot_be_used_inside_it() {
+    check(
+        "params: #{ words: [\"食品\"] },",
+        "  if p.words.some(|w| p.words[0] == w) { return; }\n  \
+         let rows = who.list(\"complaint\", \"7d\").filter(|x| x.time < who.now);",
+        &expect![[r#"
+            captured-receiver 7:23 闭包里用到了 p,而这次调用正是在 p 上发起的,执行时一定失败 | 先写 let x = p.…; 把要用的值取出来,再在闭包里用 x
+            captured-receiver 8:62 闭包里用到了 who,而这次调用正是在 who 上发起的,执行时一定失败 | 先写 let x = who.…; 把要用的值取出来,再在闭包里用 x"#]],
+    );
+    // Taken out first, it can.
+    check(
+        "params: #{ words: [\"食品\"] },",
+        "  let now = who.now;\n  let rows = who.list(\"complaint\", \"7d\").filter(|x| x.time < now && p.words.contains(x.topic ?? \"\"));",
+        &expect![[""]],
+    );
+}

@@ -262,3 +262,87 @@ fn the_index_keeps_away_what_cannot_speak() {
     let loops = [ENDS[3], ENDS[4]].map(|end| end.replace("SAY", SAY));
     assert_eq!(compare(&load_bodies(&loops), &facts), 4);
 }
+
+#[test]
+fn a_rule_that_is_not_run_as_it_is_written_is_found() {
+    use crate::engine::judge::Court;
+    use crate::engine::sentence::{Changed, Sentence};
+    use crate::engine::subject::state::Subject;
+    let set = load_bodies(&[format!("if ev.topic != \"食品\" {{ return; }} {SAY}")]);
+    let fact = event(
+        1,
+        Stream::Complaint,
+        "2026-03-01",
+        &[(field::topic, Held::Text("食品".into()))],
+    );
+    let view = enterprise(std::slice::from_ref(&fact));
+    let judgement = Judgement {
+        view: &view,
+        anchor: Anchor::Fact(fact.record_key()),
+        event: Some(&fact),
+        as_of: as_of(fact.occurred_at, fact.precision),
+    };
+    let rule = &set.rules()[0];
+    assert_eq!(rule.check(&judgement, false), Ok(()));
+    // As if the index had kept it away.
+    let difference = rule.check(&judgement, true).unwrap_err();
+    assert!(
+        difference.contains("rule T-000: the index says"),
+        "{difference}"
+    );
+
+    let mut subject = Subject::new(Arc::new(fact.subjects[0].clone()));
+    subject
+        .facts_mut()
+        .unwrap()
+        .insert(fact.stream, Fact::of(&fact, fact.rank()));
+    let changed = Changed {
+        stream: fact.stream,
+        key: fact.record_key(),
+        was: None,
+        old: None,
+        now: Some(Arc::clone(&fact)),
+    };
+    for (check_every, checked) in [(0, 0), (1, 1)] {
+        let court = Court {
+            set: &set,
+            suspended: &[],
+            clock: judgement.as_of,
+            check_every,
+        };
+        let mut sentence = Sentence::default();
+        court.judge_fact(&mut subject, &changed, &mut sentence);
+        assert_eq!((sentence.checked, sentence.differences.len()), (checked, 0));
+    }
+}
+
+#[test]
+fn a_rule_can_be_left_to_the_interpreter() {
+    let manifest = format!("{MANIFEST} interpreted: true,");
+    let set = one(
+        &manifest,
+        &format!("if ev.topic != \"食品\" {{ return; }} {SAY}"),
+        "",
+    );
+    let plan = &set.plan()[0];
+    assert!(
+        plan.is_interpreted && !plan.is_compiled && !plan.is_gated(),
+        "{plan:?}"
+    );
+    let text = wrong("interpreted: \"是\",", "return;", "");
+    assert!(text.contains("interpreted 应为 true 或 false"), "{text}");
+}
+
+#[test]
+fn a_plan_says_what_is_left_to_the_interpreter() {
+    let set = load_bodies(&[
+        format!("if ev.topic != \"食品\" {{ return; }}\nlet x = [1];\nx.push(2);\n{SAY}"),
+        format!("if who.count(\"complaint\", \"7d\") < 3 {{ return; }}\n{SAY}"),
+    ]);
+    let plans = set.plan();
+    let needs = |at: usize| plans[at].gates[0].needs.clone().unwrap();
+    assert_eq!(needs(0), "ev.topic 为“食品”");
+    assert_eq!(plans[0].left_to_rhai, [9]);
+    assert_eq!(needs(1), "who.count(complaint, 7d) ≥ 3");
+    assert!(plans[1].is_complete() && !plans[0].is_complete());
+}
