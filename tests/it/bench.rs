@@ -96,3 +96,114 @@ fn a_sarif_report_names_rule_place_and_replacement() {
         .unwrap();
     assert!(rules.iter().any(|rule| rule["id"] == "wide-mark"));
 }
+
+/// Begins a rule on complaints.
+fn new_rule(dir: &Path, id: &str) -> Output {
+    let basis = "《市场监督管理投诉举报处理办法》第三十八条";
+    let place = dir.to_str().unwrap();
+    let name = [
+        "--name",
+        "试写的规则",
+        "--owner",
+        "信用监管处",
+        "--basis",
+        basis,
+    ];
+    fenghuo(&[&["rule", "new", id, "--dir", place], name.as_slice()].concat())
+}
+
+#[test]
+fn a_new_rule_checks_passes_its_tests_and_is_covered() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path();
+    bare_rules(dir);
+    let made = new_rule(dir, "TS-801");
+    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+    let place = dir.to_str().unwrap();
+    let checked = fenghuo(&["rule", "check", place, "--strict"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", said(&checked));
+    let tested = fenghuo(&["rule", "test", place, "--coverage-min", "100"]);
+    assert_eq!(tested.status.code(), Some(0), "{}", said(&tested));
+    // A second one of the same name or number is refused, and nothing is overwritten.
+    assert_eq!(new_rule(dir, "TS-801").status.code(), Some(2));
+    let file = dir.join("complaint/ts_801.rhai");
+    std::fs::rename(&file, dir.join("complaint/other.rhai")).unwrap();
+    let twin = new_rule(dir, "TS-801");
+    assert_eq!(twin.status.code(), Some(1), "{}", said(&twin));
+    assert!(!file.exists());
+}
+
+#[test]
+fn coverage_and_junit_tell_what_is_missing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path();
+    bare_rules(dir);
+    new_rule(dir, "TS-801");
+    let file = dir.join("complaint/ts_801.rhai");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let more = "    if who.on_list(\"serious\") { return; }\n\n    warn(#{";
+    std::fs::write(
+        &file,
+        text.replace("\n    warn(#{", more)
+            .replace("3 件\"", "4 件\""),
+    )
+    .unwrap();
+    let junit = dir.join("report.xml");
+    let (place, report) = (dir.to_str().unwrap(), junit.to_str().unwrap());
+    let tested = fenghuo(&["rule", "test", place, "--coverage", "--junit", report]);
+    assert_eq!(tested.status.code(), Some(1));
+    let told = said(&tested);
+    assert!(
+        told.contains("complaint/ts_801.rhai:16:5 没有走过“条件成立”"),
+        "{told}"
+    );
+    assert!(told.contains("3/4 75%"), "{told}");
+    let xml = std::fs::read_to_string(&junit).unwrap();
+    assert!(
+        xml.contains("<testsuite name=\"TS-801\" tests=\"3\" failures=\"2\""),
+        "{xml}"
+    );
+    assert!(xml.contains("应有蓝色预警且含“4 件”"), "{xml}");
+}
+
+#[test]
+fn list_diff_and_defs_show_what_there_is() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (old, new) = (scratch.path().join("old"), scratch.path().join("new"));
+    for dir in [&old, &new] {
+        bare_rules(dir);
+        new_rule(dir, "TS-801");
+    }
+    new_rule(&new, "TS-802");
+    let file = new.join("complaint/ts_801.rhai");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("min_count: 3", "min_count: 5")).unwrap();
+    let (old, new) = (old.to_str().unwrap(), new.to_str().unwrap());
+    let same = fenghuo(&["rule", "diff", old, "--old", old]);
+    assert_eq!(same.status.code(), Some(0), "{}", said(&same));
+    let differs = fenghuo(&["rule", "diff", new, "--old", old, "--format", "json"]);
+    assert_eq!(differs.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&differs.stdout).unwrap();
+    let changes = told["changes"].as_array().unwrap();
+    assert_eq!(changes.len(), 2);
+    let entry = &changes[0]["entries"][0];
+    assert_eq!(
+        (&entry["key"], &entry["old"], &entry["new"]),
+        (&"params.min_count".into(), &"3".into(), &"5".into())
+    );
+    assert_eq!(changes[1]["kind"], "added");
+    let list = fenghuo(&["rule", "list", new, "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+    assert_eq!(told["rules"][1]["id"], "TS-802");
+    assert_eq!(told["rules"][1]["tests"].as_array().unwrap().len(), 3);
+    let defs = fenghuo(&["rule", "defs", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_slice(&defs.stdout).unwrap();
+    assert_eq!(told["streams"][0]["name"], "complaint");
+    assert!(
+        told["words"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|word| word["name"] == "count_by")
+    );
+}

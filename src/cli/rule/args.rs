@@ -39,6 +39,59 @@ pub enum RuleCommand {
     },
     /// Run the `test_…` functions inside rules.
     Test(TestArgs),
+    /// Begin a rule from one that checks and passes its tests.
+    New(NewArgs),
+    /// The rules with their state, subjects and streams.
+    List(PathArgs),
+    /// What another rule set changes.
+    Diff(DiffArgs),
+    /// Every word, field and key that a rule may use, with what it means.
+    Defs,
+}
+
+/// Where rules are.
+#[derive(Debug, clap::Args)]
+pub struct PathArgs {
+    /// A rules directory, or one rule file; without it, the shipped rules.
+    pub path: Option<PathBuf>,
+}
+
+/// `rule new`
+#[derive(Debug, clap::Args)]
+pub struct NewArgs {
+    /// The rule's id, unique in the rule set: TS-101.
+    pub id: String,
+    /// Its name, Chinese.
+    #[arg(long)]
+    pub name: String,
+    /// The office that answers for it.
+    #[arg(long)]
+    pub owner: String,
+    /// What it rests on: 《…》第…条.
+    #[arg(long)]
+    pub basis: String,
+    /// The stream that it is judged on.
+    #[arg(long, default_value = "complaint")]
+    pub on: String,
+    /// The line of business: the folder.
+    #[arg(long, default_value = "complaint")]
+    pub line: String,
+    /// The file without its ending; without it, made from the id.
+    #[arg(long)]
+    pub file: Option<String>,
+    /// The rules directory.
+    #[arg(long, default_value = "rules")]
+    pub dir: PathBuf,
+}
+
+/// `rule diff`
+#[derive(Debug, clap::Args)]
+pub struct DiffArgs {
+    /// The other rules directory.
+    pub new: PathBuf,
+    /// The rules directory that it is held against; without it, the shipped rules.
+    #[arg(long)]
+    pub old: Option<PathBuf>,
 }
 
 /// `rule check`
@@ -65,4 +118,13 @@ pub struct CheckArgs {
 pub struct TestArgs {
     /// A rules directory, or one rule file; without it, the shipped rules.
     pub path: Option<PathBuf>,
+    /// Say which lines and branches of each rule its tests reach, and which they do not.
+    #[arg(long)]
+    pub coverage: bool,
+    /// Fail if the tests of any rule take less than this share of its branches, percent; implies `--coverage`.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub coverage_min: Option<u8>,
+    /// Write a JUnit report to this file; `-` for standard output.
+    #[arg(long)]
+    pub junit: Option<PathBuf>,
 }

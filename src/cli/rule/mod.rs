@@ -4,6 +4,10 @@
 
 mod args;
 mod check;
+mod diff;
+mod junit;
+mod list;
+mod new;
 mod plan;
 mod sarif;
 mod test;
@@ -30,6 +34,13 @@ pub(super) fn rule(args: &RuleArgs, format: Format) -> Result<Ending, CliError> 
         } => super::explain::rule((subject, at, rule.as_deref()), state, format),
         RuleCommand::Plan { path } => Ok(plan::plan(&sources(path.as_ref())?.sources, format)),
         RuleCommand::Test(options) => test::test(options, format),
+        RuleCommand::New(options) => new::new(options),
+        RuleCommand::List(options) => list::list(options, format),
+        RuleCommand::Diff(options) => diff::diff(options, format),
+        RuleCommand::Defs => {
+            list::defs(format);
+            Ok(Ending::Fine)
+        }
     }
 }
 

@@ -189,6 +189,21 @@ impl Rule {
         &self.core.manifest
     }
 
+    /// What it says of itself as texts, parameters among them: `("params.min_count", "5")`; in the order of the guide.
+    pub fn entries(&self) -> Vec<(String, String)> {
+        let mut entries = self.core.manifest.entries();
+        if let Some(params) = self.params.read_lock::<rhai::Map>() {
+            let params = params.iter();
+            entries.extend(params.map(|(key, value)| (format!("params.{key}"), value.to_string())));
+        }
+        entries
+    }
+
+    /// The names of its tests, in the order of the text.
+    pub fn tests(&self) -> Vec<String> {
+        super::scenario::tests(&self.ast)
+    }
+
     /// Its source text.
     pub fn source(&self) -> &str {
         &self.source

@@ -134,7 +134,7 @@ pub(super) struct Literal {
     texts: BTreeMap<(String, String), Position>,
 }
 
-const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 14] = [
     "id",
     "name",
     "owner",

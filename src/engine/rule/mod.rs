@@ -23,8 +23,10 @@ mod compare;
 mod compiled;
 mod context;
 mod convert;
+mod coverage;
 mod dates;
 mod diagnostic;
+mod entries;
 mod error;
 mod gate;
 mod group;
@@ -48,10 +50,12 @@ mod tails;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod vocabulary;
 mod who;
 
 pub use codes::CODES;
 pub use compiled::{Feed, Judgement, Rule};
+pub use coverage::{Branch, Coverage, cover};
 pub use diagnostic::{Diagnostic, Fix, Severity};
 pub use error::RuleError;
 pub use guard::{Look, Memo};
@@ -61,6 +65,7 @@ pub use plan::{Plan, StreamGate};
 pub use scenario::{Outcome, TestReport};
 pub use set::{RuleSet, RuleSources};
 pub use trace::{Compared, Traced};
+pub use vocabulary::{Group, MANIFEST, WORDS, Word, fields_by_stream, manifest_table, word_table};
 
 /// Runs the tests of all rules, whatever their status, in the order of ids.
 pub fn run_tests(set: &RuleSet) -> Vec<TestReport> {

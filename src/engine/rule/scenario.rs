@@ -238,18 +238,22 @@ impl TestReport {
     }
 }
 
-/// Runs the tests of a rule, in the order of the file.
-pub(super) fn run(rule: &Arc<Rule>) -> Vec<TestReport> {
-    let mut tests: Vec<_> = rule
-        .ast
+/// The names of the tests, in the order of the text.
+pub(super) fn tests(ast: &rhai::AST) -> Vec<String> {
+    let mut tests: Vec<_> = ast
         .iter_fn_def()
         .filter(|f| f.name.starts_with("test_") && f.params.is_empty())
         .map(|f| (f.body.start_position().line(), f.name.to_string()))
         .collect();
     tests.sort();
-    tests
+    tests.into_iter().map(|(_, name)| name).collect()
+}
+
+/// Runs the tests of a rule, in the order of the file.
+pub(super) fn run(rule: &Arc<Rule>) -> Vec<TestReport> {
+    tests(&rule.ast)
         .into_iter()
-        .map(|(_, name)| {
+        .map(|name| {
             let outcome = match rule.call_test(&name) {
                 Ok(()) => Outcome::Passed,
                 Err(error) => Outcome::Failed {

@@ -5,6 +5,7 @@ use super::env::Env;
 use super::expressions::closure;
 use super::shape::{Kinds, Shape};
 use crate::engine::rule::names::{SCENARIO, WHO, nearest};
+use crate::engine::rule::vocabulary::values;
 use crate::engine::schema::FIELDS;
 use rhai::{Expr, FnCallExpr, Position};
 
@@ -218,16 +219,7 @@ fn method_help(name: &str, kinds: Kinds) -> &'static str {
 /// The value that the field is known to hold and that the text is nearly, but not quite.
 pub(super) fn near_value(field: &str, text: &str) -> Option<&'static str> {
     let spec = FIELDS.iter().find(|spec| spec.name == field)?;
-    let is_value = |word: &&str| {
-        1 < word.chars().count()
-            && (word.chars().all(|c| !c.is_ascii())
-                || word.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
-    };
-    let words: Vec<&'static str> = spec
-        .note
-        .split([',', ';', ':', ' '])
-        .filter(is_value)
-        .collect();
+    let words = values(spec);
     if words.contains(&text) {
         return None;
     }

@@ -52,6 +52,11 @@ pub(super) fn load(files: &[(&str, &str)]) -> RuleSet {
     })
 }
 
+/// Runs the tests of a set.
+pub(super) fn run_all(set: &RuleSet) -> Vec<TestReport> {
+    run_tests(set)
+}
+
 /// A rule text: more of the manifest, the body of `decide`, more functions. `decide` begins on line 6.
 pub(super) fn rule(manifest: &str, body: &str, functions: &str) -> String {
     let on = if manifest.starts_with("on:") || manifest.contains(" on:") {
