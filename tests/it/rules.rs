@@ -114,3 +114,41 @@ fn the_rules_of_the_guide_work() {
         ..sources("rules")
     });
 }
+
+/// Every fragment in the guide runs in a rule on the stream that it names, and nothing is said against it.
+#[test]
+fn the_fragments_of_the_guide_run() {
+    let guide = std::fs::read_to_string(root().join("rules/README.md")).unwrap();
+    let blocks: Vec<&str> = guide
+        .split("```rhai on=")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(block, _)| block))
+        .collect();
+    assert!(3 <= blocks.len());
+    for (at, block) in blocks.iter().enumerate() {
+        let (stream, body) = block.split_once('\n').unwrap();
+        let says = "warn(#{ level: \"黄\", score: 1, message: \"x\" })";
+        let text = format!(
+            "//! x\nconst RULE = #{{ id: \"X-{at}\", name: \"x\", owner: \"x\", on: [\"{stream}\"], history: \"365d\",\n\
+             basis: [\"《中华人民共和国行政处罚法》第六十三条\"], dimension: \"complaint\" }};\n\
+             fn decide(ev, who, p) {{\n{body}\n{says}\n}}\n\
+             fn test_a() {{ let t = scenario(); t.expect_none(); t.add(\"{stream}\", \"2026-06-01\", #{{}}); \
+             let id = t.add(\"{stream}\", \"2026-06-02\", #{{}}); t.withdraw(id); }}\n\
+             fn test_b() {{ let t = scenario(); if false {{ t.expect(\"黄\", \"x\"); }} }}\n"
+        );
+        load_and_test(&RuleSources {
+            files: vec![(format!("complaint/fragment-{at}.rhai"), text)],
+            ..sources("rules")
+        });
+    }
+}
+
+/// The report that the guide shows is one that the check gives.
+#[test]
+fn the_report_in_the_guide_is_a_real_one() {
+    let guide = std::fs::read_to_string(root().join("rules/README.md")).unwrap();
+    let (_, rest) = guide.split_once("报错的样子：\n\n```text\n").unwrap();
+    let (shown, _) = rest.split_once("```").unwrap();
+    let expected = std::fs::read_to_string(root().join("tests/broken/expected.txt")).unwrap();
+    assert!(expected.contains(shown), "{shown}");
+}
