@@ -160,7 +160,7 @@ fn tell(rule: &Rule, subject: &Subject, place: &Place) -> Option<Told> {
     })
 }
 
-fn words(verdict: &Verdict) -> String {
+pub(super) fn words(verdict: &Verdict) -> String {
     let mut parts = Vec::new();
     if let Some(warning) = &verdict.warning {
         parts.push(format!(

@@ -10,7 +10,7 @@
 
 use super::event::{Event, RecordKey};
 use super::judge::Court;
-use super::rule::{Judgement, Rule, Traced};
+use super::rule::{Answer, Judgement, Rule, Traced};
 use super::schema::{Stream, field};
 use super::sentence::Sentence;
 use super::settle::{COMPOSITE, standing};
@@ -186,12 +186,21 @@ fn anchor_event(facts: &Facts, anchor: Anchor) -> Option<Arc<Event>> {
 
 /// Judges one anchor with all that the rule compared; `None` if the subject no longer holds it.
 pub fn account(rule: &Rule, subject: &Subject, place: &Place) -> Option<Traced> {
+    at(subject, place, |judgement| rule.trace(judgement))
+}
+
+/// What a line asked of the subject gives; see [`crate::engine::rule::RuleSet::probe`].
+pub fn answer(rule: &Rule, subject: &Subject, place: &Place) -> Option<Answer> {
+    at(subject, place, |judgement| rule.answer(judgement))
+}
+
+fn at<T>(subject: &Subject, place: &Place, ask: impl FnOnce(&Judgement<'_>) -> T) -> Option<T> {
     let view = subject.view(place.group.as_ref())?;
     let event = match subject.facts() {
         Some(facts) => Some(anchor_event(facts, place.anchor)?),
         None => None,
     };
-    Some(rule.trace(&Judgement {
+    Some(ask(&Judgement {
         view: &view,
         anchor: place.anchor,
         event: event.as_ref(),

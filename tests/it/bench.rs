@@ -207,3 +207,68 @@ fn list_diff_and_defs_show_what_there_is() {
             .any(|word| word["name"] == "count_by")
     );
 }
+
+#[test]
+fn a_recorded_subject_answers_in_the_words_of_rules() {
+    let scratch = tempfile::tempdir().unwrap();
+    let place = scratch.path().to_str().unwrap();
+    let made = fenghuo(&[
+        "demo",
+        "--out",
+        place,
+        "--subjects",
+        "50",
+        "--events",
+        "600",
+    ]);
+    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+    let state = format!("{place}/state");
+    let list = fenghuo(&[
+        "warning", "list", "--all", "--state", &state, "--format", "json",
+    ]);
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+    let warnings = list
+        .as_array()
+        .or_else(|| list["warnings"].as_array())
+        .unwrap();
+    let subjects = warnings
+        .iter()
+        .map(|warning| warning["subject"].as_str().unwrap());
+    let subject = subjects
+        .into_iter()
+        .find(|s| s.starts_with("enterprise:"))
+        .unwrap();
+    let arguments = [
+        "rule",
+        "repl",
+        "--subject",
+        subject,
+        "--at",
+        "2026-12-31",
+        "--state",
+        &state,
+    ];
+    let lines = "who.count(\"complaint\", \"3650d\")\nlet n = 20\nn * 2 + 2\nwho.cuont(1)\nev.amount < ()\n\
+        if n > 3 { warn(#{ level: \"黄\", score: 3, message: `有 ${n} 件` }) }\n:at 2000-01-01\nwho.now\n:quit\n";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_fenghuo"))
+        .args(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let told = said(&output);
+    let told: Vec<&str> = told.lines().collect();
+    assert!(told[0].parse::<u64>().is_ok(), "{told:?}");
+    assert_eq!(told[1..3], ["20", "42"], "{told:?}");
+    assert_eq!(
+        told[3..5],
+        ["who 没有方法 cuont", "  提示: 是不是想写 count?"],
+        "{told:?}"
+    );
+    assert!(told[5].starts_with("出错：比较 < 的一边没有值"), "{told:?}");
+    assert_eq!(told[6], "黄色预警（3 分）：有 20 件", "{told:?}");
+    assert_eq!(told[8], "2000-01-01 23:59:59 之前没有记录", "{told:?}");
+}

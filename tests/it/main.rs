@@ -18,6 +18,8 @@ mod rules;
 mod broken;
 /// What an analyst types.
 mod bench;
+/// Rules in an editor.
+mod editor;
 /// Scenarios that an analyst can read.
 mod golden;
 /// A generated province and the real command.

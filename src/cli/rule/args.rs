@@ -47,6 +47,20 @@ pub enum RuleCommand {
     Diff(DiffArgs),
     /// Every word, field and key that a rule may use, with what it means.
     Defs,
+    /// Ask a recorded subject in the words of rules, line by line.
+    Repl {
+        /// The subject, as `enterprise:9132…`.
+        #[arg(long)]
+        subject: String,
+        /// As of when: `2026-03-01` or `2026-03-01 08:30`.
+        #[arg(long)]
+        at: String,
+        /// Where state is.
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Serve an editor: diagnostics, quick fixes, hover, completion, tests; over standard input and output.
+    Lsp,
 }
 
 /// Where rules are.

@@ -7,8 +7,10 @@ mod check;
 mod diff;
 mod junit;
 mod list;
+mod lsp;
 mod new;
 mod plan;
+mod repl;
 mod sarif;
 mod test;
 
@@ -37,6 +39,8 @@ pub(super) fn rule(args: &RuleArgs, format: Format) -> Result<Ending, CliError> 
         RuleCommand::New(options) => new::new(options),
         RuleCommand::List(options) => list::list(options, format),
         RuleCommand::Diff(options) => diff::diff(options, format),
+        RuleCommand::Repl { subject, at, state } => repl::repl((subject, at), state, format),
+        RuleCommand::Lsp => lsp::lsp(),
         RuleCommand::Defs => {
             list::defs(format);
             Ok(Ending::Fine)

@@ -301,6 +301,16 @@ impl Rule {
         engine: &Engine,
         judgement: &Judgement<'_>,
     ) -> (Arc<Context>, Result<(), RuleError>) {
+        let (context, ran) = self.evaluate(engine, judgement);
+        (context, ran.map(|_| ()))
+    }
+
+    /// The same, with what it gives back.
+    pub(super) fn evaluate(
+        &self,
+        engine: &Engine,
+        judgement: &Judgement<'_>,
+    ) -> (Arc<Context>, Result<Dynamic, RuleError>) {
         let context = Arc::new(Context::new(
             Arc::clone(&self.core),
             judgement.view.clone(),
@@ -319,7 +329,6 @@ impl Rule {
         let mut scope = Scope::new();
         let ran = engine
             .call_fn_with_options::<Dynamic>(options, &mut scope, &self.ast, "decide", arguments)
-            .map(|_| ())
             .map_err(|error| RuleError::read(self, &error));
         (context, ran)
     }

@@ -179,6 +179,11 @@ impl RuleSet {
         &self.shared.calendar
     }
 
+    /// What the rules share.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Laws.
     pub fn laws(&self) -> &Laws {
         &self.shared.laws
@@ -378,7 +383,7 @@ pub(super) enum Entry {
     Stored,
 }
 
-fn load_rule(
+pub(super) fn load_rule(
     (path, text): (&str, &str),
     entry: Entry,
     shared: &Arc<Shared>,
