@@ -158,6 +158,7 @@ impl Walker<'_> {
                 _ => (Kinds::TEXT, "名字要加引号,写作 \"complaint\""),
             };
             self.refuse_argument((row.name, help), (&shape, value), kinds);
+            self.refuse_empty(&shape, path(value), value.start_position());
             if let (Argument::Filter, Some(stream), Some(entries)) =
                 (argument, stream, entries(value))
             {
@@ -240,6 +241,7 @@ impl Walker<'_> {
                 held = items;
             }
             let is_unset = self.in_test && held.kinds.has(Kinds::UNIT);
+            self.refuse_empty(held, path(value), value.start_position());
             if !held.kinds.has(kinds) && !held.kinds.is_none() && !is_unset {
                 let message = format!(
                     "字段 {}({})是{},这里给的是{}",

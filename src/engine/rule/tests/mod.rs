@@ -16,6 +16,7 @@ mod failures;
 mod gate;
 mod groups;
 mod index;
+mod mangled;
 mod quiet;
 mod verdicts;
 
