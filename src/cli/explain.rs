@@ -52,8 +52,8 @@ pub(super) fn rule(
         if only.is_some_and(|id| id != rule.manifest().id.as_ref()) {
             continue;
         }
-        for place in places(rule, subject, as_of(time, precision)) {
-            told.extend(tell(rule, subject, &place));
+        for place in places(rule, &subject, as_of(time, precision)) {
+            told.extend(tell(rule, &subject, &place));
         }
     }
     if told.is_empty() {
@@ -73,9 +73,10 @@ pub(super) fn warning(id: &str, state: &StateArgs, format: Format) -> Result<End
     };
     let court = province.court();
     let subject = SubjectKey::parse(&warning.subject).and_then(|key| province.subject(&key));
-    let Some((subject, again)) =
-        subject.and_then(|s| Some((s, reproduce(&court, s, &warning.warning_id)?)))
-    else {
+    let Some((subject, again)) = subject.and_then(|s| {
+        let again = reproduce(&court, &s, &warning.warning_id)?;
+        Some((s, again))
+    }) else {
         say(&format!("{id}: 没有这条预警"));
         return Ok(Ending::Finding);
     };
@@ -93,7 +94,7 @@ pub(super) fn warning(id: &str, state: &StateArgs, format: Format) -> Result<End
             group: f.group.clone(),
             as_of: f.judged_at,
         });
-        told.extend(place.and_then(|place| tell(rule, subject, &place)));
+        told.extend(place.and_then(|place| tell(rule, &subject, &place)));
     }
     let verdict = if again.is_same {
         format!(

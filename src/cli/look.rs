@@ -55,10 +55,10 @@ pub(super) fn subject(key: &str, state: &StateArgs, format: Format) -> Result<En
         say(&format!("{key}: 没有记录"));
         return Ok(Ending::Finding);
     };
-    let value = describe(&recovered.province, subject);
+    let value = describe(&recovered.province, &subject);
     match format {
         Format::Json => say_json(&value),
-        Format::Table => say(&subject_text(&recovered.province, subject)),
+        Format::Table => say(&subject_text(&recovered.province, &subject)),
     }
     Ok(Ending::Fine)
 }
@@ -245,14 +245,12 @@ pub(super) fn all_warnings(province: &Province) -> Vec<Warning> {
     let mut all = Vec::new();
     for shard in province.shards() {
         for subject in shard.subjects() {
-            all.extend(
-                standing(&court, subject)
-                    .into_iter()
-                    .filter_map(|message| match message {
-                        Message::Warning(warning) => Some(*warning),
-                        Message::Sanction(_) => None,
-                    }),
-            );
+            all.extend(standing(&court, &subject).into_iter().filter_map(
+                |message| match message {
+                    Message::Warning(warning) => Some(*warning),
+                    Message::Sanction(_) => None,
+                },
+            ));
         }
     }
     all.sort_by(|a, b| {

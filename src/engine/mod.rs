@@ -22,6 +22,8 @@ pub mod adopt;
 // One shard and one subject.
 pub mod work;
 pub mod shard;
+mod cold;
+mod keep;
 pub mod tally;
 pub mod subject;
 // From rules to what leaves.

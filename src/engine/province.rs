@@ -21,6 +21,7 @@ use super::subject::state::Subject;
 use super::time::{EventTime, HOUR_MS};
 use super::work::{Fault, Outputs, Sent, SentTally, What, Work};
 use hashbrown::HashMap;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -107,10 +108,24 @@ impl Province {
     }
 
     /// The subject of this key.
-    pub fn subject(&self, key: &SubjectKey) -> Option<&Subject> {
+    pub fn subject(&self, key: &SubjectKey) -> Option<Cow<'_, Subject>> {
         self.shards
             .get(self.place(key))
             .and_then(|shard| shard.get(key))
+    }
+
+    /// How many individuals are kept ready in all shards together; the others are packed while nothing happens to them. Changes
+    /// nothing that is kept or leaves.
+    pub fn set_warm_max(&mut self, max: usize) {
+        let each = max.div_ceil(self.shards.len().max(1));
+        for shard in &mut self.shards {
+            shard.set_warm_max(each);
+        }
+    }
+
+    /// How many subjects are at rest.
+    pub fn at_rest(&self) -> usize {
+        self.shards.iter().map(Shard::at_rest).sum()
     }
 
     /// How many subjects of each kind there are.

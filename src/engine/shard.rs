@@ -8,14 +8,15 @@
 //! cost     one look-up a work; see `judge` for the rest
 //! why      a plain map owned by one thread is 2.3 times as fast as a shared one at two threads
 
-use super::event::{Event, Rank, RecordKey, SubjectKey, SubjectKind, Validity};
+use super::cold::Rest;
+use super::event::{Event, SubjectKey, SubjectKind};
 use super::hash::FixedState;
 use super::judge::Court;
+use super::keep::{bury, put, remove, trim};
 use super::rule::RuleSet;
 use super::schema::Stream;
 use super::sentence::{Changed, Sentence};
 use super::settle::{self, expire, next_due, settle, settle_fact};
-use super::subject::facts::{Fact, Tombstone};
 use super::subject::series::Recent;
 use super::subject::state::Subject;
 use super::tally::{tally_change, tally_findings};
@@ -23,15 +24,41 @@ use super::time::{DAY_MS, EventTime};
 use super::warning::Message;
 use super::work::{Fault, Outputs, Sent, Tally, What, Work};
 use hashbrown::HashMap;
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 #[derive(Debug)]
 struct Slot {
+    /// Empty while it is at rest.
     subject: Subject,
+    /// The subject packed, while it is at rest.
+    packed: Option<Box<[u8]>>,
     due: EventTime,
     is_dirty: bool,
+    /// Whether it was used since it was last considered for rest.
+    is_used: bool,
+}
+
+impl Slot {
+    fn new(subject: Subject) -> Self {
+        Self {
+            subject,
+            packed: None,
+            due: EventTime::MAX,
+            is_dirty: false,
+            is_used: true,
+        }
+    }
+
+    /// The subject, unpacked if it is at rest.
+    fn subject(&self, rest: &Rest) -> Cow<'_, Subject> {
+        match &self.packed {
+            None => Cow::Borrowed(&self.subject),
+            Some(packed) => Cow::Owned(rest.unpack(&self.subject.key, packed)),
+        }
+    }
 }
 
 /// The subjects of one owner.
@@ -42,6 +69,7 @@ pub struct Shard {
     collectives: BinaryHeap<Reverse<(EventTime, Arc<SubjectKey>)>>,
     dirty: Vec<Arc<SubjectKey>>,
     kinds: BTreeMap<SubjectKind, i64>,
+    rest: Rest,
 }
 
 impl Shard {
@@ -59,35 +87,84 @@ impl Shard {
                 What::Tick => self.tick(&court, work.seq, collectives, out),
             }
         }
+        self.lay_to_rest();
+    }
+
+    /// How many individuals are kept ready; the others are packed when nothing happens to them.
+    pub fn set_warm_max(&mut self, max: usize) {
+        self.rest.warm_max = max;
+        self.lay_to_rest();
+    }
+
+    /// How many subjects are at rest.
+    pub fn at_rest(&self) -> usize {
+        self.slots
+            .values()
+            .filter(|slot| slot.packed.is_some())
+            .count()
+    }
+
+    fn lay_to_rest(&mut self) {
+        if self.rest.warm.len() <= self.rest.warm_max {
+            return;
+        }
+        if self.rest.needs_samples() {
+            let keys: Vec<_> = self.rest.warm.iter().take(256).map(Arc::clone).collect();
+            let samples = keys.iter().filter_map(|key| self.slots.get(key));
+            self.rest.learn(samples.map(|slot| &slot.subject));
+        }
+        while self.rest.warm_max < self.rest.warm.len() {
+            let Some(key) = self.rest.warm.pop_front() else {
+                return;
+            };
+            let Some(slot) = self.slots.get_mut(&key) else {
+                continue;
+            };
+            if core::mem::take(&mut slot.is_used) {
+                self.rest.warm.push_back(key);
+            } else {
+                slot.packed = Some(self.rest.pack(&mut slot.subject));
+            }
+        }
+    }
+
+    /// Unpacks a subject that is at rest.
+    fn wake(&mut self, key: &Arc<SubjectKey>) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.is_used = true;
+            if let Some(packed) = slot.packed.take() {
+                slot.subject = self.rest.unpack(&slot.subject.key, &packed);
+                self.rest.warm.push_back(Arc::clone(&slot.subject.key));
+            }
+        }
     }
 
     /// A subject that was read back from the store.
     pub fn restore(&mut self, court: &Court<'_>, subject: Subject) {
         let key = Arc::clone(&subject.key);
-        let slot = Slot {
-            subject,
-            due: EventTime::MAX,
-            is_dirty: false,
-        };
         *self.kinds.entry(key.kind).or_default() += 1;
-        self.slots.insert(Arc::clone(&key), slot);
+        self.slots.insert(Arc::clone(&key), Slot::new(subject));
+        if !key.kind.is_collective() {
+            self.rest.warm.push_back(Arc::clone(&key));
+        }
         self.schedule(court, &key);
+        self.lay_to_rest();
     }
 
     /// The subject of this key.
-    pub fn get(&self, key: &SubjectKey) -> Option<&Subject> {
-        self.slots.get(key).map(|slot| &slot.subject)
+    pub fn get(&self, key: &SubjectKey) -> Option<Cow<'_, Subject>> {
+        self.slots.get(key).map(|slot| slot.subject(&self.rest))
     }
 
     /// All subjects, in the order of their keys.
-    pub fn subjects(&self) -> Vec<&Subject> {
-        let mut all: Vec<&Subject> = self.slots.values().map(|slot| &slot.subject).collect();
-        all.sort_by(|a, b| a.key.cmp(&b.key));
-        all
+    pub fn subjects(&self) -> impl Iterator<Item = Cow<'_, Subject>> {
+        let mut all: Vec<&Slot> = self.slots.values().collect();
+        all.sort_by(|a, b| a.subject.key.cmp(&b.subject.key));
+        all.into_iter().map(|slot| slot.subject(&self.rest))
     }
 
     /// The keys of all subjects, in order.
-    pub(super) fn keys(&self) -> Vec<Arc<SubjectKey>> {
+    pub fn keys(&self) -> Vec<Arc<SubjectKey>> {
         let mut keys: Vec<Arc<SubjectKey>> = self.slots.keys().map(Arc::clone).collect();
         keys.sort();
         keys
@@ -131,15 +208,19 @@ impl Shard {
     }
 
     fn slot(&mut self, key: &Arc<SubjectKey>) -> &mut Slot {
-        let kinds = &mut self.kinds;
+        let (kinds, rest) = (&mut self.kinds, &mut self.rest);
         let slot = self.slots.entry(Arc::clone(key)).or_insert_with(|| {
             *kinds.entry(key.kind).or_default() += 1;
-            Slot {
-                subject: Subject::new(Arc::clone(key)),
-                due: EventTime::MAX,
-                is_dirty: false,
+            if !key.kind.is_collective() {
+                rest.warm.push_back(Arc::clone(key));
             }
+            Slot::new(Subject::new(Arc::clone(key)))
         });
+        slot.is_used = true;
+        if let Some(packed) = slot.packed.take() {
+            slot.subject = rest.unpack(&slot.subject.key, &packed);
+            rest.warm.push_back(Arc::clone(&slot.subject.key));
+        }
         if !slot.is_dirty {
             slot.is_dirty = true;
             self.dirty.push(Arc::clone(key));
@@ -291,6 +372,7 @@ impl Shard {
         due.sort();
         due.dedup();
         for key in due {
+            self.wake(&key);
             if let Some(slot) = self.slots.get_mut(&key) {
                 slot.due = EventTime::MAX;
                 // What is due follows from the state alone, so a restart wakes subjects at the same places.
@@ -356,68 +438,6 @@ pub fn retention_ms(set: &RuleSet, stream: Stream) -> i64 {
     set.history_ms(stream)
         .saturating_add(set.scoring().late_ms_max)
         .saturating_add(DAY_MS)
-}
-
-fn remove(subject: &mut Subject, key: RecordKey) -> Option<Arc<Event>> {
-    let facts = subject.facts_mut()?;
-    let (stream, _) = facts.find(key)?;
-    facts.remove(stream, key)?.event(stream).map(Arc::new)
-}
-
-/// Puts a fact in; false when there are too many and this one is the oldest.
-fn put(subject: &mut Subject, event: &Event, rank: Rank, out: &mut Outputs) -> bool {
-    let Some(facts) = subject.facts_mut() else {
-        return false;
-    };
-    let fact = Fact::of(event, rank);
-    let key = fact.key;
-    facts.exhume(key);
-    match facts.insert(event.stream, fact) {
-        Some(gone) if gone == key => false,
-        Some(gone) => {
-            out.forgotten.push(gone);
-            true
-        }
-        None => true,
-    }
-}
-
-fn bury(
-    subject: &mut Subject,
-    event: &Event,
-    key: RecordKey,
-    rank: Rank,
-    old: Option<&Arc<Event>>,
-) {
-    let Some(facts) = subject.facts_mut() else {
-        return;
-    };
-    let validity = match event.validity {
-        Validity::Valid => Validity::Deleted,
-        other => other,
-    };
-    let time = old.map_or(event.occurred_at, |e| e.occurred_at);
-    facts.bury(Tombstone {
-        key,
-        rank,
-        time,
-        validity,
-        id: event.id().into(),
-    });
-}
-
-fn trim(court: &Court<'_>, subject: &mut Subject, stream: Stream, out: &mut Outputs) {
-    if stream.is_standing() {
-        return;
-    }
-    let before = court.clock.plus_ms(-retention_ms(court.set, stream));
-    let is_old = subject
-        .facts()
-        .and_then(|f| f.of(stream).first())
-        .is_some_and(|f| f.time < before);
-    if let (true, Some(facts)) = (is_old, subject.facts_mut()) {
-        out.forgotten.extend(facts.trim(stream, before));
-    }
 }
 
 #[expect(

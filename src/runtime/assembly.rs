@@ -221,6 +221,7 @@ pub fn job(
         lanes: Box::new(move |head| specs.into_iter().map(|spec| lane(spec, head)).collect()),
         sinks,
         shards: config.engine.shards,
+        warm_subjects_max: config.engine.warm_subjects_max,
         rule_check_every: config.engine.rule_check_every,
         clock: match config.engine.clock {
             ClockKind::Wall => Some(clock.clone()),

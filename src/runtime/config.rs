@@ -31,6 +31,8 @@ pub mod defaults {
     pub const PERSONAL_KEY_BYTES: (u64, u64) = (32, 4_096);
     /// Records in one durable commit, 1..=100,000. Commits are smaller when fewer records are ready.
     pub const COMMIT_EVENTS_MAX: u64 = 16_384;
+    /// Individuals kept ready: about 2 GiB of them. Others take a few hundred bytes and some microseconds more when they are needed.
+    pub const WARM_SUBJECTS_MAX: u64 = 1_000_000;
     /// Facts of which one is judged by one rule in the interpreter as well: with 100 rules, one judgement in ten thousand.
     pub const RULE_CHECK_EVERY: u64 = 100;
     /// Journal before images of the subjects that changed are written, KiB, 16..=67,108,864.
@@ -95,6 +97,8 @@ pub struct EngineConfig {
     pub personal_key_file: Option<PathBuf>,
     /// Events in one commit.
     pub commit_events_max: usize,
+    /// Firms and other individuals that are kept ready in memory; the others are packed.
+    pub warm_subjects_max: usize,
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none.
     pub rule_check_every: u32,
     /// Journal before a new base image.
@@ -256,6 +260,11 @@ fn engine(file: &mut Table<'_>, dir: &Path) -> Result<EngineConfig, TomlError> {
             "commit_events_max",
             defaults::COMMIT_EVENTS_MAX,
             1..=100_000,
+        )?),
+        warm_subjects_max: small(table.integer(
+            "warm_subjects_max",
+            defaults::WARM_SUBJECTS_MAX,
+            1..=1_000_000_000,
         )?),
         rule_check_every: small(table.integer(
             "rule_check_every",

@@ -292,7 +292,7 @@ impl Watch for Doors {
         let court = province.court();
         for shard in province.shards() {
             for subject in shard.subjects() {
-                self.service.post(standing(&court, subject));
+                self.service.post(standing(&court, &subject));
             }
         }
         self.health.set_recovered();

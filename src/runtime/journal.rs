@@ -244,10 +244,10 @@ pub fn decode_entries(commit: u64, bytes: &[u8]) -> Result<Vec<OutboxEntry>, Sto
 }
 
 /// Packs images: each its length, four bytes big-endian, and its bytes.
-pub fn pack_images<'a>(subjects: impl Iterator<Item = &'a Subject>) -> Vec<u8> {
+pub fn pack_images<S: std::borrow::Borrow<Subject>>(subjects: impl Iterator<Item = S>) -> Vec<u8> {
     let mut packed = Vec::new();
     for subject in subjects {
-        let image = subject.to_bytes();
+        let image = subject.borrow().to_bytes();
         packed.extend_from_slice(&u32::try_from(image.len()).unwrap_or(u32::MAX).to_be_bytes());
         packed.extend_from_slice(&image);
     }

@@ -21,7 +21,6 @@ use crate::engine::input::{Disposition, Input, Outcome};
 use crate::engine::province::Province;
 use crate::engine::reject::{Reject, RejectCode};
 use crate::engine::rule::RuleSources;
-use crate::engine::subject::state::Subject;
 use crate::engine::time::EventTime;
 use crate::engine::warning::Message;
 use crate::engine::work::Sent;
@@ -258,16 +257,11 @@ impl Pipeline {
             dirty.push(shard.drain_dirty());
         }
         for (shard, dirty) in self.province.shards().iter().zip(dirty) {
-            let subjects: Vec<&Subject> = if is_full {
-                shard.subjects()
-            } else {
-                dirty.iter().filter_map(|key| shard.get(key)).collect()
-            };
+            let keys = if is_full { shard.keys() } else { dirty };
             let packed: Vec<Vec<u8>> = {
                 use rayon::prelude::*;
-                subjects
-                    .par_chunks(BLOCK_SUBJECTS)
-                    .map(|part| pack_images(part.iter().copied()))
+                keys.par_chunks(BLOCK_SUBJECTS)
+                    .map(|part| pack_images(part.iter().filter_map(|key| shard.get(key))))
                     .collect()
             };
             blocks.extend(packed);

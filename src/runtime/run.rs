@@ -51,6 +51,8 @@ pub struct Job {
     pub sinks: Vec<Box<dyn Sink>>,
     /// The number of shards of a new state.
     pub shards: u32,
+    /// Individuals that are kept ready in memory.
+    pub warm_subjects_max: usize,
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none.
     pub rule_check_every: u32,
     /// The clock, when the world's time drives the logical clock; else records do.
@@ -211,6 +213,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
     let lanes = (job.lanes)(&head);
     let mut pipeline = Pipeline::new(province, Merge::new(lanes), job.connectors);
     pipeline.province.check_every = job.rule_check_every;
+    pipeline.province.set_warm_max(job.warm_subjects_max);
     let adopt = if head.rule_set == set.hash() {
         None
     } else {
@@ -429,7 +432,10 @@ fn reply_all(
             None => return,
             Some(Question::Wake) => {}
             Some(Question::Subject(key, reply)) => {
-                reply(&pipeline.province, pipeline.province.subject(&key));
+                reply(
+                    &pipeline.province,
+                    pipeline.province.subject(&key).as_deref(),
+                );
             }
             Some(Question::Reload(reply)) => reply(reload(pipeline, settings, sender, watch)),
         }

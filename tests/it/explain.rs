@@ -15,9 +15,12 @@ use std::process::Output;
 /// The warnings that stand, in the order of their ids, which are hashes: as good as random, and the same every time.
 fn warnings(province: &Province) -> Vec<Warning> {
     let court = province.court();
-    let subjects = province.shards().iter().flat_map(|shard| shard.subjects());
+    let subjects = province
+        .shards()
+        .iter()
+        .flat_map(fenghuo::engine::shard::Shard::subjects);
     let mut all: Vec<Warning> = subjects
-        .flat_map(|subject| standing(&court, subject))
+        .flat_map(|subject| standing(&court, &subject))
         .filter_map(|message| match message {
             Message::Warning(warning) => Some(*warning),
             Message::Sanction(_) => None,
@@ -57,7 +60,7 @@ fn holds(province: &Province, warning: &Warning) -> bool {
         .plus_ms(-province.set().scoring().late_ms_max);
     let key = SubjectKey::parse(&warning.subject).unwrap();
     let subject = province.subject(&key).unwrap();
-    let again = reproduce(&court, subject, &warning.warning_id).unwrap();
+    let again = reproduce(&court, &subject, &warning.warning_id).unwrap();
     let findings = &subject.core.as_ref().unwrap().findings;
     if !again.is_same {
         let is_kept = findings.iter().all(|f| kept_since <= f.anchor_time);
@@ -74,11 +77,11 @@ fn holds(province: &Province, warning: &Warning) -> bool {
             group: finding.group.clone(),
             as_of: finding.judged_at,
         };
-        let verdict = account(rule, subject, &place).unwrap().verdict.unwrap();
+        let verdict = account(rule, &subject, &place).unwrap().verdict.unwrap();
         assert_eq!(verdict, kept(finding), "explained by another judgement");
     }
     // A state that says something else than the rule does not pass.
-    let mut other = subject.clone();
+    let mut other = subject.into_owned();
     let all = &mut other.core.as_mut().unwrap().findings;
     let mut of_rule = all.iter_mut().filter(|f| {
         f.rule.as_ref() == warning.rule_id
@@ -162,8 +165,8 @@ fn a_silent_rule_says_what_stopped_it_and_how_far_it_is() {
     let subject = province.subject(&key).unwrap();
     let rule = set.rule("TS-001").unwrap();
     let (at, _) = EventTime::parse("2026-06-05").unwrap();
-    let places = fenghuo::engine::explain::places(rule, subject, at);
-    let traced = account(rule, subject, &places[0]).unwrap();
+    let places = fenghuo::engine::explain::places(rule, &subject, at);
+    let traced = account(rule, &subject, &places[0]).unwrap();
     assert!(!traced.verdict.unwrap().speaks());
     let stopped: Vec<String> = traced
         .compared
@@ -171,7 +174,7 @@ fn a_silent_rule_says_what_stopped_it_and_how_far_it_is() {
         .map(|c| format!("{} {} {} {}", c.left, c.operator, c.right, c.held))
         .collect();
     assert_eq!(stopped, ["3 < 5 true"]);
-    let far: Vec<String> = distances(rule, subject, &places[0])
+    let far: Vec<String> = distances(rule, &subject, &places[0])
         .into_iter()
         .map(|d| d.words)
         .collect();

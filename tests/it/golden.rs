@@ -115,17 +115,21 @@ fn a_shipped_rule_that_says_nothing_costs_no_rhai() {
         let (events, _) = canonical_events(&dir.join("events.jsonl"));
         let mut province = Province::new(Arc::clone(&set), 1);
         lines(&mut province, &events);
-        for subject in province.shards().iter().flat_map(|shard| shard.subjects()) {
+        for subject in province
+            .shards()
+            .iter()
+            .flat_map(fenghuo::engine::shard::Shard::subjects)
+        {
             let times: Vec<EventTime> = events.iter().map(|e| e.occurred_at).collect();
             for rule in set.rules() {
                 let mut places: Vec<Place> = times
                     .iter()
-                    .flat_map(|time| places(rule, subject, *time))
+                    .flat_map(|time| places(rule, &subject, *time))
                     .collect();
                 places.sort_by(|a, b| (a.anchor, &a.group).cmp(&(b.anchor, &b.group)));
                 places.dedup_by(|a, b| (a.anchor, &a.group) == (b.anchor, &b.group));
                 for place in places {
-                    silent += usize::from(is_spared(rule, subject, &place));
+                    silent += usize::from(is_spared(rule, &subject, &place));
                 }
             }
         }

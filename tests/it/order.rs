@@ -146,6 +146,10 @@ fn event(spec: &Spec) -> Event {
 
 fn end_state(events: &[Event], shards: u32) -> String {
     let mut province = Province::new(Arc::clone(&SET), shards);
+    if 1 < shards {
+        // Nearly everybody is at rest.
+        province.set_warm_max(1);
+    }
     let inputs: Vec<Input> = events
         .iter()
         .cloned()
@@ -159,7 +163,7 @@ fn end_state(events: &[Event], shards: u32) -> String {
     let mut subjects: Vec<_> = province
         .shards()
         .iter()
-        .flat_map(|shard| shard.subjects())
+        .flat_map(fenghuo::engine::shard::Shard::subjects)
         .collect();
     subjects.sort_by(|a, b| a.key.cmp(&b.key));
     let mut out = String::new();
@@ -208,7 +212,7 @@ fn end_state(events: &[Event], shards: u32) -> String {
             "{}\n{facts:#?}\n{groups}\n{:#?}\n{open:#?}\nscore {}\n",
             subject.key,
             core.findings,
-            score(&court, subject)
+            score(&court, &subject)
         );
     }
     out

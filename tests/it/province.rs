@@ -36,7 +36,7 @@ impl Package {
         let package = Self { dir };
         package.set(
             "shards = 8",
-            "shards = 4\ncommit_events_max = 64\ncheckpoint_journal_kb = 32",
+            "shards = 4\ncommit_events_max = 64\ncheckpoint_journal_kb = 32\nwarm_subjects_max = 200",
         );
         package
     }

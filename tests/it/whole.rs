@@ -45,6 +45,13 @@ fn the_books_balance_and_every_run_is_alike() {
         package.set(line, &format!("shards = {shards}"));
         first.assert_same(&package.run(), &format!("{shards} shards"));
     }
+    // Nearly every firm is packed in memory whenever nothing happens to it.
+    package.reset();
+    package.set("warm_subjects_max = 200", "warm_subjects_max = 8");
+    first.assert_same(&package.run(), "firms at rest");
+    package.reset();
+    package.set("warm_subjects_max = 8", "warm_subjects_max = 1000000");
+    first.assert_same(&package.run(), "no firm at rest");
 }
 
 #[test]
@@ -132,7 +139,6 @@ fn a_second_process_on_the_same_state_is_refused() {
 
 #[test]
 fn images_do_not_pile_up_over_a_long_run() {
-    use fenghuo::engine::subject::state::Subject;
     use fenghuo::runtime::journal::{pack_images, read_chunks};
     let package = Package::generate(400, 12_000, 15);
     package.run();
@@ -145,13 +151,8 @@ fn images_do_not_pile_up_over_a_long_run() {
     })
     .unwrap();
     let recovered = fenghuo::runtime::recover::recover(&store).unwrap().unwrap();
-    let everything: Vec<&Subject> = recovered
-        .province
-        .shards()
-        .iter()
-        .flat_map(|shard| shard.subjects())
-        .collect();
-    let all = pack_images(everything.into_iter()).len();
+    let shards = recovered.province.shards().iter();
+    let all = pack_images(shards.flat_map(fenghuo::engine::shard::Shard::subjects)).len();
     assert!(60 < runs, "images were written often: {runs} blocks");
     // The last images of all, twice as much of what changed since, and a run that is being written.
     assert!(

@@ -46,7 +46,7 @@ pub(super) fn repl(
     };
     let mut bench = Bench {
         province,
-        subject,
+        subject: &subject,
         kind: key.kind,
         moment,
         lets: Vec::new(),
