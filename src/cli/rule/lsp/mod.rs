@@ -103,6 +103,12 @@ impl Bench {
             sources.files.retain(|(file, _)| *file != name);
             sources.files.push((name, text));
         }
+        // Of the others only those matter that may have the same number.
+        let id = own_id(&text);
+        let may_clash = |other: &str| id.is_some_and(|id| other.contains(id));
+        sources
+            .files
+            .retain(|(file, other)| *file == name || may_clash(other));
         Some(Open {
             sources,
             name,
@@ -128,6 +134,16 @@ impl Bench {
         };
         RuleSet::load(&sources).map_or(Vec::new(), |set| rule::run_tests(&set))
     }
+}
+
+/// The rule's number with its quotes, as it stands after `id:`.
+fn own_id(text: &str) -> Option<&str> {
+    let line = text
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("id:"))?;
+    let id = line.trim_start();
+    let end = id.strip_prefix('"')?.find('"')?;
+    id.get(..end + 2).filter(|id| 2 < id.len())
 }
 
 fn inside(path: &Path, dir: &Path) -> Option<String> {
