@@ -50,6 +50,8 @@ pub enum Command {
     Dlq(DlqArgs),
     /// How the national exchange stands, and what waits for a decision.
     Exchange(ExchangeArgs),
+    /// Events as Parquet files: fill an archive from sources, look at it, write it out.
+    Archive(ArchiveArgs),
     /// Check the audit log.
     Audit(AuditArgs),
     /// Make a token for the HTTP doors.
@@ -269,6 +271,50 @@ pub enum ExchangeCommand {
     Send,
     /// Compare our receipts with what the far end holds, by id and by the hash of the bytes.
     Reconcile,
+}
+
+/// `archive`
+#[derive(Debug, clap::Args)]
+pub struct ArchiveArgs {
+    /// What to do with the archive.
+    #[command(subcommand)]
+    pub command: ArchiveCommand,
+}
+
+/// `archive …`
+#[derive(Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// Read the sources of a configuration into the archive, without judging.
+    Import {
+        /// The configuration whose sources are read.
+        #[arg(long)]
+        config: PathBuf,
+        /// The directory of the archive.
+        #[arg(long)]
+        archive: PathBuf,
+    },
+    /// Write events as canonical JSON lines.
+    Export {
+        /// The directory of the archive.
+        #[arg(long)]
+        archive: PathBuf,
+        /// The first day of arrival: `2026-03-01`.
+        #[arg(long)]
+        from: Option<String>,
+        /// The last day of arrival.
+        #[arg(long)]
+        to: Option<String>,
+        /// The file.
+        file: PathBuf,
+    },
+    /// What is in the archive, and which files are damaged.
+    Info {
+        /// The directory of the archive.
+        #[arg(long)]
+        archive: PathBuf,
+    },
+    /// The columns of its files, with types and meanings.
+    Columns,
 }
 
 /// `audit`

@@ -3,6 +3,7 @@
 //! exit codes: 0 all is well, 1 the command found something (a failing test, a damaged store, a broken chain),
 //! 2 the command was called wrongly, 3 a fault (disk, configuration, network)
 
+mod archive;
 mod args;
 mod audit;
 mod demo;
@@ -84,6 +85,7 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
             logging::start(args.log, None)?;
             exchange::exchange(&order, format)
         }
+        Command::Archive(args) => archive::archive(&args.command, format),
         Command::Audit(audit) => audit::audit(&audit, format),
         Command::Token(args) => {
             let (mut out, mut notes) = (std::io::stdout().lock(), std::io::stderr().lock());

@@ -188,23 +188,7 @@ pub fn job(
     (base, until_end, clock): (&Path, bool, &Clock),
 ) -> Result<Job, AssemblyError> {
     let store = DiskStore::open(&config.engine.state)?;
-    let mut specs = Vec::new();
-    for source in &config.sources {
-        let found = parts
-            .connectors
-            .iter()
-            .position(|c| c.id() == source.connector);
-        let connector = found.and_then(|at| parts.connectors.get(at).map(|c| (at, Arc::clone(c))));
-        let Some(connector) = connector else {
-            let known: Vec<&str> = parts.connectors.iter().map(|c| c.id()).collect();
-            return Err(AssemblyError::NoConnector {
-                name: source.connector.clone(),
-                dir: config.connectors_dir.clone(),
-                known: known.join(", "),
-            });
-        };
-        specs.extend(spec(source, connector, key, (base, until_end, clock)));
-    }
+    let specs = specs(config, &parts, key, (base, until_end, clock))?;
     let mut sinks = sinks(config)?;
     let exchange = match &config.exchange {
         None => None,
@@ -232,7 +216,46 @@ pub fn job(
         questions: None,
         reload: None,
         exchange,
+        archive: config.archive.clone(),
     })
+}
+
+/// The lanes of a configuration, from the beginning of each source.
+pub fn lanes(
+    config: &Config,
+    parts: &Parts,
+    key: &Arc<[u8]>,
+    how: (&Path, bool, &Clock),
+) -> Result<Vec<Box<dyn Lane>>, AssemblyError> {
+    let specs = specs(config, parts, key, how)?;
+    let head = Head::default();
+    Ok(specs.into_iter().map(|spec| lane(spec, &head)).collect())
+}
+
+fn specs(
+    config: &Config,
+    parts: &Parts,
+    key: &Arc<[u8]>,
+    how: (&Path, bool, &Clock),
+) -> Result<Vec<FileLaneSpec>, AssemblyError> {
+    let mut specs = Vec::new();
+    for source in &config.sources {
+        let found = parts
+            .connectors
+            .iter()
+            .position(|c| c.id() == source.connector);
+        let connector = found.and_then(|at| parts.connectors.get(at).map(|c| (at, Arc::clone(c))));
+        let Some(connector) = connector else {
+            let known: Vec<&str> = parts.connectors.iter().map(|c| c.id()).collect();
+            return Err(AssemblyError::NoConnector {
+                name: source.connector.clone(),
+                dir: config.connectors_dir.clone(),
+                known: known.join(", "),
+            });
+        };
+        specs.extend(spec(source, connector, key, how));
+    }
+    Ok(specs)
 }
 
 fn spec(

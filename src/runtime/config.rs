@@ -82,6 +82,8 @@ pub struct Config {
     pub http: Option<HttpConfig>,
     /// The audit log.
     pub audit: PathBuf,
+    /// Where events are kept for back-tests; none if there is no `[archive]`.
+    pub archive: Option<PathBuf>,
 }
 
 /// `[engine]`.
@@ -232,6 +234,14 @@ impl Config {
         let sinks = sinks(&mut file, dir)?;
         let exchange = exchange(&mut file, dir)?;
         let audit = one_path(&mut file, "audit", "path", dir, defaults::AUDIT)?;
+        let archive = match file.table("archive")? {
+            None => None,
+            Some(mut table) => {
+                let at = need_path(&mut table, "dir", dir)?;
+                table.finish()?;
+                Some(at)
+            }
+        };
         file.finish()?;
         Ok(Self {
             engine,
@@ -242,6 +252,7 @@ impl Config {
             exchange,
             http,
             audit,
+            archive,
         })
     }
 }

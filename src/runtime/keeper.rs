@@ -10,6 +10,9 @@
 //! bounds   [`RUN_BYTES_MAX`] of images a commit; old journal goes [`SWEEP_KEYS_MAX`] keys a commit
 //! errors   a fault of the store or of the file sink ends the process; a web hook that does not answer is tried again
 
+use super::archive::ArchiveError;
+use super::archive::columns::Row;
+use super::archive::keep::Keep;
 use super::clock::Stopwatch;
 use super::journal::{
     Account, FilePosition, Head, SinkMark, delete_chunks, encode_entries, encode_inputs,
@@ -45,6 +48,8 @@ pub struct Commit {
     pub images: Option<Images>,
     /// A rule set that is in force from now on.
     pub rules: Option<(String, RuleSources)>,
+    /// What goes into the archive of events.
+    pub archived: Vec<Row>,
 }
 
 /// A run of images: all subjects that changed, or all there are.
@@ -73,6 +78,9 @@ pub enum KeepError {
     /// The store.
     #[error("cannot make a batch durable")]
     Store(#[from] StoreError),
+    /// The archive of events.
+    #[error("cannot keep the archive of events")]
+    Archive(#[from] ArchiveError),
     /// A sink that must not fail.
     #[error("sink \"{name}\" cannot deliver")]
     Sink {
@@ -125,6 +133,7 @@ pub struct Keeper {
     doors: Vec<Door>,
     run: Option<Run>,
     sweep: VecDeque<(u8, u64)>,
+    archive: Option<Keep>,
 }
 
 impl fmt::Debug for Keeper {
@@ -149,6 +158,7 @@ impl Keeper {
             doors: Vec::new(),
             run: None,
             sweep: VecDeque::new(),
+            archive: None,
         };
         for mut sink in sinks {
             let name = sink.name().to_owned();
@@ -176,6 +186,11 @@ impl Keeper {
             });
         }
         Ok(keeper)
+    }
+
+    /// Keeps events in an archive from now on.
+    pub fn set_archive(&mut self, keep: Keep) {
+        self.archive = Some(keep);
     }
 
     /// Where everything stands.
@@ -261,7 +276,14 @@ impl Keeper {
         self.note_sinks(&mut batch, before)?;
         self.sweep(&mut batch)?;
         put_head(&mut batch, self.store.as_ref(), &self.head)?;
+        // The archive is never behind the store.
+        if let Some(archive) = &mut self.archive {
+            archive.append(&commit.archived)?;
+        }
         self.store.commit(&batch)?;
+        if let Some(archive) = &mut self.archive {
+            archive.settle()?;
+        }
         let since = Stopwatch::start();
         for door in &mut self.doors {
             door.waiting.extend(entries.iter().map(|entry| Waiting {
@@ -286,7 +308,11 @@ impl Keeper {
         while self.run.is_some() {
             self.commit(Commit::default())?;
         }
-        self.commit(Commit::default())
+        self.commit(Commit::default())?;
+        if let Some(archive) = &mut self.archive {
+            archive.close()?;
+        }
+        Ok(())
     }
 
     /// Writes blocks that do not count yet.

@@ -14,6 +14,7 @@ pub mod store;
 pub mod journal;
 pub mod keeper;
 pub mod recover;
+pub mod archive;
 // Where outputs leave.
 pub mod sink;
 pub mod exchange;

@@ -10,6 +10,7 @@
 //! bounds   `commit_events_max` records a batch; one batch in the keeper, one in the channel
 //! errors   a fault of the keeper ends the loop; what was acknowledged is there after a restart
 
+use super::archive::columns::Row;
 use super::dlq::{DeadLetter, Place};
 use super::journal::{Account, FilePosition, pack_images};
 use super::keeper::{Commit, Images, KeepError};
@@ -85,6 +86,8 @@ pub enum PipelineError {
 pub struct Pipeline {
     /// The core.
     pub province: Province,
+    /// Whether events go into an archive.
+    pub is_archived: bool,
     merge: Merge,
     connectors: Vec<Arc<Connector>>,
     /// Bytes of the last images of everything, and of those of changed subjects since.
@@ -97,6 +100,7 @@ impl Pipeline {
     pub fn new(province: Province, merge: Merge, connectors: Vec<Arc<Connector>>) -> Self {
         Self {
             province,
+            is_archived: false,
             merge,
             connectors,
             full_bytes: 0,
@@ -132,7 +136,11 @@ impl Pipeline {
                 prepared.push(one.clone());
             }
         }
+        let before = self.province.globals.seq;
         let outcome = self.province.step(&inputs, &prepared, &Together);
+        if self.is_archived {
+            stepped.commit.archived = archived(before, &inputs, &outcome.dispositions);
+        }
         self.account(taken, &outcome, &mut stepped);
         stepped
             .commit
@@ -288,6 +296,20 @@ impl Pipeline {
             ..Commit::default()
         }
     }
+}
+
+/// What goes into the archive: events that changed the state, and those too old for it.
+fn archived(before: u64, inputs: &[Input], dispositions: &[Disposition]) -> Vec<Row> {
+    let mut dispositions = dispositions.iter();
+    let mut rows = Vec::with_capacity(inputs.len());
+    for (number, input) in (before + 1..).zip(inputs) {
+        if let Input::Event(event) = input
+            && let Some(Disposition::Applied | Disposition::TooOld) = dispositions.next()
+        {
+            rows.push((number, Arc::clone(event)));
+        }
+    }
+    rows
 }
 
 fn entry_of(sent: &Sent) -> OutboxEntry {

@@ -10,6 +10,7 @@
 //!
 //! errors   [`RunError`]; every one of them ends the process with exit code 3, and what was acknowledged is there
 
+use super::archive::keep::Keep;
 use super::clock::{Clock, Stopwatch};
 use super::exchange::worker::Exchange;
 use super::journal::Head;
@@ -67,6 +68,8 @@ pub struct Job {
     pub reload: Option<Reload>,
     /// The national exchange; its sink is among the sinks.
     pub exchange: Option<Exchange>,
+    /// Where every event that was applied is kept for back-tests.
+    pub archive: Option<std::path::PathBuf>,
 }
 
 /// Makes the lanes, given how far each source is read.
@@ -225,6 +228,11 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         Some(pipeline.adopt(set.hash(), sources, &outcome))
     };
     let mut keeper = Keeper::new(job.store, head, job.sinks, &waiting)?;
+    if let Some(dir) = &job.archive {
+        let keep = Keep::open(dir, pipeline.province.globals.seq).map_err(KeepError::Archive)?;
+        keeper.set_archive(keep);
+        pipeline.is_archived = true;
+    }
     if let Some(commit) = adopt {
         keeper.commit(commit)?;
         while keeper.is_imaging() {

@@ -65,6 +65,18 @@ fn the_tables_of_the_guide_are_those_of_the_code() {
     expect_test::expect_file![path].assert_eq(&expected);
 }
 
+#[test]
+fn the_columns_of_the_archive_are_those_of_the_code() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("connectors/ARCHIVE.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- columns:begin -->\n", "<!-- columns:end -->\n");
+    let (before, rest) = text.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let table = fenghuo::runtime::archive::columns::column_table();
+    let expected = format!("{before}{begin}{table}{end}{after}");
+    expect_test::expect_file![path].assert_eq(&expected);
+}
+
 /// Stored state keeps a field's place in the table: rows are added at the end, never moved or removed.
 #[test]
 fn the_order_of_fields_only_grows() {

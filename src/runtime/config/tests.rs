@@ -122,7 +122,7 @@ fn unknown_keys_name_the_nearest() {
     check(
         &format!("{LEAST}[htpp]\n"),
         &expect![[
-            r#"c.toml:6:2: unknown key "htpp" in the file; known here: "engine", "rules", "connectors", "http", "source", "sinks", "exchange", "audit" (did you mean "http"?)"#
+            r#"c.toml:6:2: unknown key "htpp" in the file; known here: "engine", "rules", "connectors", "http", "source", "sinks", "exchange", "audit", "archive" (did you mean "http"?)"#
         ]],
     );
     check(
