@@ -36,4 +36,5 @@ pub mod score;
 pub mod feedback;
 pub mod settle;
 pub mod warning;
+pub mod backtest;
 pub mod explain;

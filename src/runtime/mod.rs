@@ -15,6 +15,7 @@ pub mod journal;
 pub mod keeper;
 pub mod recover;
 pub mod archive;
+pub mod backtest;
 // Where outputs leave.
 pub mod sink;
 pub mod exchange;

@@ -30,6 +30,8 @@ mod whole;
 mod faults;
 /// Stored warnings are written anew, and verdicts say why.
 mod explain;
+/// Back-tests say what runs say.
+mod backtest;
 /// Every order of arrival ends the same.
 mod order;
 /// Runs killed at any moment.

@@ -15,6 +15,8 @@ pub struct RuleArgs {
 /// `rule …`
 #[derive(Debug, Subcommand)]
 pub enum RuleCommand {
+    /// Say what rules would have said of the past, beside a baseline, expectations and outcomes.
+    Backtest(super::backtest::BacktestArgs),
     /// Say what is wrong with rules, with file, line and column.
     Check(CheckArgs),
     /// Say why rules warn of a subject or not: what was compared, what was seen, how far it is from another verdict.
@@ -32,11 +34,17 @@ pub enum RuleCommand {
         #[command(flatten)]
         state: StateArgs,
     },
+    /// Propose points and half-lives from outcomes, and say how well they rank outcomes they were not fitted on.
+    Fit(super::fit::FitArgs),
     /// Say how each rule is run: what keeps it from being looked at, and what is left to the interpreter.
     Plan {
         /// A rules directory, or one rule file; without it, the shipped rules.
         path: Option<PathBuf>,
     },
+    /// Say how each rule fared by what officers found out: firings, confirmed, unfounded, precision, keep or retire.
+    Scorecard(super::scorecard::ScorecardArgs),
+    /// Say what a rule would have said of the past under other values of a parameter.
+    Sweep(super::sweep::SweepArgs),
     /// Run the `test_…` functions inside rules.
     Test(TestArgs),
     /// Begin a rule from one that checks and passes its tests.

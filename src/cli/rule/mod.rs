@@ -3,15 +3,20 @@
 //! exit codes: 1 if a rule has an error or a test fails
 
 mod args;
+mod backtest;
 mod check;
 mod diff;
 mod junit;
 mod list;
 mod lsp;
 mod new;
+mod fit;
+mod past;
 mod plan;
 mod repl;
 mod sarif;
+mod scorecard;
+mod sweep;
 mod test;
 
 use args::RuleCommand;
@@ -27,6 +32,7 @@ use std::path::{Path, PathBuf};
 /// `rule`
 pub(super) fn rule(args: &RuleArgs, format: Format) -> Result<Ending, CliError> {
     match &args.command {
+        RuleCommand::Backtest(options) => backtest::backtest(options, format),
         RuleCommand::Check(options) => check::check(options, format),
         RuleCommand::Explain {
             subject,
@@ -34,7 +40,10 @@ pub(super) fn rule(args: &RuleArgs, format: Format) -> Result<Ending, CliError> 
             rule,
             state,
         } => super::explain::rule((subject, at, rule.as_deref()), state, format),
+        RuleCommand::Fit(options) => fit::run(options, format),
         RuleCommand::Plan { path } => Ok(plan::plan(&sources(path.as_ref())?.sources, format)),
+        RuleCommand::Scorecard(options) => scorecard::scorecard(options, format),
+        RuleCommand::Sweep(options) => sweep::sweep(options, format),
         RuleCommand::Test(options) => test::test(options, format),
         RuleCommand::New(options) => new::new(options),
         RuleCommand::List(options) => list::list(options, format),

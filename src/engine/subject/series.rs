@@ -177,6 +177,41 @@ impl Series {
         true
     }
 
+    /// Takes up what another series of the same group counted.
+    pub fn absorb(&mut self, other: Self) {
+        for more in other.days {
+            match self.days.binary_search_by_key(&more.day, |d| d.day) {
+                Ok(at) => {
+                    if let Some(slot) = self.days.get_mut(at) {
+                        slot.count = slot.count.saturating_add(more.count);
+                    }
+                }
+                Err(at) => self.days.insert(at, more),
+            }
+        }
+        for (day, value, count) in other.distinct {
+            let place = self
+                .distinct
+                .binary_search_by(|(d, v, _)| (*d, v.as_ref()).cmp(&(day, value.as_ref())));
+            match place {
+                Ok(at) => {
+                    if let Some(slot) = self.distinct.get_mut(at) {
+                        slot.2 = slot.2.saturating_add(count);
+                    }
+                }
+                Err(at) if self.distinct.len() < DISTINCT_MAX => {
+                    self.distinct.insert(at, (day, value, count));
+                }
+                Err(_) => self.truncated = true,
+            }
+        }
+        self.recent.extend(other.recent);
+        self.recent.sort();
+        let old = self.recent.len().saturating_sub(RECENT_MAX);
+        self.recent.drain(..old);
+        self.truncated |= other.truncated;
+    }
+
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.days.is_empty()
