@@ -46,5 +46,7 @@ mod doors;
 mod docs;
 /// The page of metrics and the table in the code are one.
 mod docs_metrics;
+/// Dashboards, alerts and runbooks.
+mod watching;
 /// The house rules that a compiler does not check.
 mod tidy;

@@ -1,0 +1,289 @@
+//! Dashboards, alerts and runbooks say only what the engine measures, and every panel keeps the rules of the house.
+//!
+//! The panel rules are those of Grafana's dashboard-linter, stated anew: variables for data source, job and instance;
+//! title, description, unit and query on every panel; job and instance in every selector; `$__rate_interval` in graphs;
+//! counters only under a rate or an increase; nothing that can be edited by hand in Grafana and lost.
+
+use crate::support::project;
+use fenghuo::runtime::metrics::table::{Kind, Spec, TABLE};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+const SCHEMA_VERSION_MAX: u64 = 42;
+/// A histogram's series.
+const ENDINGS: [&str; 3] = ["_bucket", "_sum", "_count"];
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(project(path)).unwrap()
+}
+
+/// File name and content of each dashboard.
+fn dashboards() -> Vec<(String, Value)> {
+    let mut found: Vec<_> = std::fs::read_dir(project("grafana/dashboards"))
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            (name, serde_json::from_str(&text).unwrap())
+        })
+        .collect();
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    assert!(5 < found.len(), "dashboards are missing");
+    found
+}
+
+fn list<'a>(value: &'a Value, at: &str) -> &'a [Value] {
+    value
+        .pointer(at)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+fn word<'a>(value: &'a Value, at: &str) -> &'a str {
+    value.pointer(at).and_then(Value::as_str).unwrap_or("")
+}
+
+/// Each metric of a query, with what stands before it and after it.
+fn uses(query: &str) -> Vec<(&str, &str, &str)> {
+    query
+        .match_indices("fenghuo_")
+        .map(|(at, _)| {
+            let (before, rest) = query.split_at(at);
+            let end = rest
+                .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                .unwrap_or(rest.len());
+            let (name, after) = rest.split_at(end);
+            (before, name, after)
+        })
+        .collect()
+}
+
+fn row_of(name: &str) -> Option<&'static Spec> {
+    TABLE.iter().find(|spec| {
+        spec.name == name
+            || (spec.kind == Kind::Histogram
+                && ENDINGS
+                    .iter()
+                    .any(|ending| name.strip_suffix(ending) == Some(spec.name)))
+    })
+}
+
+/// What is wrong with a query, in a dashboard or in an alert.
+fn faults_of_query(query: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (before, name, after) in uses(query) {
+        let Some(spec) = row_of(name) else {
+            faults.push(format!("{name} is not in the table of metrics"));
+            continue;
+        };
+        let is_total = spec.kind == Kind::Counter || name.ends_with("_bucket");
+        let is_under_rate = ["rate(", "increase("].iter().any(|f| before.ends_with(f));
+        if is_total && !is_under_rate {
+            faults.push(format!("{name} only grows: ask for its rate or increase"));
+        }
+        if spec.kind == Kind::Gauge && is_under_rate {
+            faults.push(format!("{name} goes up and down: it has no rate"));
+        }
+        let labels = after
+            .strip_prefix('{')
+            .and_then(|rest| rest.split_once('}'))
+            .map_or("", |(labels, _)| labels);
+        for label in labels
+            .split(',')
+            .filter_map(|pair| pair.split(['=', '!']).next())
+        {
+            let known = ["", "job", "instance"].contains(&label) || spec.labels.contains(&label);
+            if !known {
+                faults.push(format!("{name} has no label {label}"));
+            }
+        }
+    }
+    faults
+}
+
+fn faults_of_panel(panel: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    for at in ["/title", "/description", "/fieldConfig/defaults/unit"] {
+        if word(panel, at).is_empty() {
+            faults.push(format!("no {at}"));
+        }
+    }
+    if word(panel, "/datasource/uid") != "${datasource}" {
+        faults.push("its data source is fixed".to_owned());
+    }
+    let targets = list(panel, "/targets");
+    if targets.is_empty() {
+        faults.push("asks nothing".to_owned());
+    }
+    for target in targets {
+        let query = word(target, "/expr");
+        if uses(query).is_empty() {
+            faults.push(format!("asks for no metric of the engine: {query}"));
+        }
+        if word(target, "/datasource/uid") != "${datasource}" {
+            faults.push("a query's data source is fixed".to_owned());
+        }
+        faults.extend(faults_of_query(query));
+        for (_, name, after) in uses(query) {
+            if !after.starts_with("{job=~\"$job\",instance=~\"$instance\"") {
+                faults.push(format!("{name} is not chosen by job and instance"));
+            }
+        }
+        let is_graph = word(panel, "/type") == "timeseries";
+        if is_graph && query.contains('[') && !query.contains("[$__rate_interval]") {
+            faults.push(format!("a fixed interval in a graph: {query}"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn dashboards_keep_the_rules_and_name_only_what_is_measured() {
+    let mut faults = Vec::new();
+    for (name, board) in dashboards() {
+        let mut say = |what: &str| faults.push(format!("{name}: {what}"));
+        if word(&board, "/uid") != name {
+            say("its uid is not its file's name");
+        }
+        if board["editable"] != false {
+            say("can be edited in Grafana, where changes get lost");
+        }
+        if SCHEMA_VERSION_MAX < board["schemaVersion"].as_u64().unwrap_or(u64::MAX) {
+            say("its schema is too new for Grafana 10");
+        }
+        let variables = list(&board, "/templating/list");
+        for (wanted, kind, refresh) in [
+            ("datasource", "datasource", 1),
+            ("job", "query", 2),
+            ("instance", "query", 2),
+        ] {
+            let is_there = variables.iter().any(|v| {
+                v["name"] == wanted
+                    && v["type"] == kind
+                    && v["refresh"] == refresh
+                    && !word(v, "/label").is_empty()
+            });
+            if !is_there {
+                say(&format!(
+                    "variable {wanted} is missing or not renewed with the time range"
+                ));
+            }
+        }
+        let ids: BTreeSet<_> = list(&board, "/panels")
+            .iter()
+            .map(|p| p["id"].as_u64())
+            .collect();
+        if ids.len() != list(&board, "/panels").len() {
+            say("two panels have one id");
+        }
+        for panel in list(&board, "/panels") {
+            let title = word(panel, "/title");
+            faults.extend(
+                faults_of_panel(panel)
+                    .iter()
+                    .map(|what| format!("{name}: {title}: {what}")),
+            );
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn links_lead_from_every_dashboard_to_all_others() {
+    let boards = dashboards();
+    let all: BTreeSet<String> = boards
+        .iter()
+        .map(|(name, _)| format!("/d/{name}"))
+        .collect();
+    for (name, board) in &boards {
+        let mut linked: BTreeSet<String> = list(board, "/links")
+            .iter()
+            .map(|link| word(link, "/url").to_owned())
+            .collect();
+        linked.insert(format!("/d/{name}"));
+        assert_eq!(linked, all, "{name}");
+    }
+}
+
+/// Name and query of each alert, as they are laid out in `grafana/alerts/`.
+fn alerts() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for file in ["business", "engine"] {
+        let text = text(&format!("grafana/alerts/{file}.yml"));
+        for part in text.split("- alert: ").skip(1) {
+            let name = part.lines().next().unwrap().to_owned();
+            let query = part
+                .lines()
+                .find_map(|line| line.trim().strip_prefix("expr: "))
+                .unwrap();
+            assert!(
+                part.contains(&format!(
+                    "runbook: grafana/runbooks.md#{}",
+                    name.to_lowercase()
+                )),
+                "{name}"
+            );
+            found.push((name, query.to_owned()));
+        }
+    }
+    assert!(10 < found.len(), "alerts are missing");
+    found
+}
+
+#[test]
+fn every_alert_asks_for_what_is_measured_has_a_test_and_a_runbook() {
+    let (runbooks, tests) = (
+        text("grafana/runbooks.md"),
+        text("grafana/alerts/tests.yml"),
+    );
+    let mut faults = Vec::new();
+    for (name, query) in alerts() {
+        faults.extend(
+            faults_of_query(&query)
+                .iter()
+                .map(|what| format!("{name}: {what}")),
+        );
+        let section = runbooks
+            .split("### ")
+            .find(|section| section.lines().next() == Some(&name))
+            .unwrap_or("");
+        for part in ["**含义**", "**查看**", "**处置**"] {
+            if !section.contains(part) {
+                faults.push(format!("{name}: its runbook has no {part}"));
+            }
+        }
+        let asked = format!("alertname: {name}\n        exp_alerts:");
+        let quiet = tests.matches(&format!("{asked} []")).count();
+        let loud = tests.matches(&format!("{asked}\n")).count();
+        if (quiet, loud) != (2, 1) {
+            faults.push(format!(
+                "{name}: tests.yml has to see it quiet, firing and recovered"
+            ));
+        }
+    }
+    let sections = runbooks.matches("\n### ").count();
+    if sections != alerts().len() {
+        faults.push(format!("{sections} runbooks for {} alerts", alerts().len()));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_renamed_metric_a_bare_counter_and_a_foreign_label_are_seen() {
+    for (query, fault) in [
+        ("sum(fenghuo_outbox_entrys)", "not in the table"),
+        ("sum(fenghuo_warnings_total{level=\"红\"})", "only grows"),
+        ("rate(fenghuo_open_warnings[5m])", "has no rate"),
+        (
+            "sum(fenghuo_open_warnings{subject=\"x\"})",
+            "no label subject",
+        ),
+    ] {
+        let faults = faults_of_query(query);
+        assert!(
+            faults.iter().any(|f| f.contains(fault)),
+            "{query}: {faults:?}"
+        );
+    }
+}
