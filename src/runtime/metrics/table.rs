@@ -82,7 +82,7 @@ pub const TABLE: &[Spec] = &[
     row("fenghuo_open_warnings", Gauge, &["level"], "条", "当前有效的预警数，按级别"),
     row("fenghuo_sanctions", Gauge, &["status"], "条", "联合惩戒建议数，按状态"),
     row("fenghuo_commit_seconds", Histogram, &[], "秒", "一次提交落盘用时"),
-    row("fenghuo_end_to_end_seconds", Gauge, &["quantile"], "秒", "从读入记录到提交完成的用时分位数（最近 5 至 10 分钟）"),
+    row("fenghuo_end_to_end_seconds", Gauge, &["share"], "秒", "从读入记录到提交完成的用时分位数（最近 5 至 10 分钟）"),
     row("fenghuo_journal_bytes", Gauge, &[], "字节", "上次基线以来的日志大小"),
     row("fenghuo_state_bytes", Gauge, &[], "字节", "状态目录占用的磁盘空间"),
     row("fenghuo_subjects", Gauge, &["kind"], "个", "有状态的主体数，按类型"),

@@ -74,7 +74,7 @@ fn handles_count_where_they_say() {
     ] {
         assert_eq!(sample(&text, &start), value, "{start}");
     }
-    let p50: f64 = sample(&text, "fenghuo_end_to_end_seconds{quantile=\"0.5\"}")
+    let p50: f64 = sample(&text, "fenghuo_end_to_end_seconds{share=\"0.5\"}")
         .parse()
         .unwrap();
     assert!((4.9..5.1).contains(&p50), "{p50}");
