@@ -168,3 +168,44 @@ fn every_data_folder_explains_itself() {
         );
     }
 }
+
+/// A merge that was left half done reads as text to every other test.
+#[test]
+fn no_file_keeps_the_marks_of_a_merge() {
+    let mut faults = Vec::new();
+    let listed = std::process::Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(project(""))
+        .output();
+    // A source archive has no repository; then the folders alone are looked at.
+    let paths: Vec<PathBuf> = match listed {
+        Ok(out) if out.status.success() && !out.stdout.is_empty() => {
+            String::from_utf8_lossy(&out.stdout)
+                .split('\0')
+                .filter(|name| !name.is_empty())
+                .map(project)
+                .collect()
+        }
+        _ => {
+            let mut found = vec![project("README.md"), project("ARCHITECTURE.md")];
+            for dir in ["src", "tests", "rules", "connectors", "grafana"] {
+                files(&project(dir), "", &mut found);
+            }
+            found
+        }
+    };
+    assert!(paths.len() > 100, "only {} files found", paths.len());
+    for path in paths {
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        for (number, line) in text.lines().enumerate() {
+            if line.starts_with(concat!("<<<", "<<<< "))
+                || line.starts_with(concat!(">>>", ">>>> "))
+            {
+                faults.push(format!("{}:{}: {line}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
