@@ -1,47 +1,74 @@
 //! A rule set takes the place of another, at one place in the stream.
 //!
 //! Windows, facts and counts stay. What a rule had said that is no longer in force is ended aloud. A suspended rule whose
-//! text has changed is given another chance, and what it owes is judged now. A new rule judges what comes from now on.
+//! text has changed is given another chance, and what it owes is judged now. A new text judges what comes from now on, and what
+//! is kept of as much of the past as its manifest asks for (`fill`): that is recorded, and wakes nobody. From which event time
+//! on each rule has judged everything is noted, so that no gap is silent.
 //!
-//! cost     one pass over the subjects about which a rule has said something; over all of them when a rule was mended
+//! cost     one pass over the subjects about which a rule has said something; over all of them when a rule catches up
 
 use super::episode::{Step, Transition};
-use super::input::Outcome;
+use super::input::{Globals, Outcome};
 use super::judge::Court;
 use super::province::Province;
 use super::rule::{Manifest, RuleSet, RuleStatus};
+use super::schema::Stream;
 use super::sentence::Sentence;
 use super::settle::{COMPOSITE, settle, write};
-use super::shard::{Shard, collect};
+use super::shard::{Shard, collect, retention_ms};
 use super::subject::state::{Core, Status, Subject};
 use super::time::EventTime;
 use super::warning::Message;
 use super::work::Outputs;
 use std::sync::Arc;
 
+/// What a rule that comes into force has to catch up with.
+#[derive(Debug, Clone, Copy)]
+struct Catch {
+    rule: usize,
+    since: EventTime,
+    /// Whether nobody is woken: it was not in force at that time.
+    is_filling: bool,
+}
+
 impl Province {
     /// Puts another rule set into force. What ends or is judged anew leaves as usual.
     pub fn change_rules(&mut self, set: &Arc<RuleSet>) -> Outcome {
         let old = Arc::clone(self.set());
         let mut globals = self.globals.clone();
-        let mut mended: Vec<(usize, EventTime)> = Vec::new();
+        let clock = self.clock();
+        keep_longer(&old, set, clock, &mut globals);
+        let mut catches: Vec<Catch> = Vec::new();
         for conduct in &mut globals.conduct {
-            let of = |set: &RuleSet| {
-                set.place(&conduct.rule)
-                    .and_then(|at| set.rules().get(at).map(|rule| (at, Arc::clone(rule))))
+            let (Some(since), Some(was), Some(at)) = (
+                conduct.suspended_since,
+                old.rule(&conduct.rule),
+                set.place(&conduct.rule),
+            ) else {
+                continue;
             };
-            let (Some(since), Some((_, was)), Some((at, is))) =
-                (conduct.suspended_since, of(&old), of(set))
-            else {
+            let Some(is) = set.rules().get(at) else {
                 continue;
             };
             if was.source() != is.source() {
-                mended.push((at, since));
+                catches.push(Catch {
+                    rule: at,
+                    since,
+                    is_filling: false,
+                });
                 (conduct.suspended_since, conduct.debt) = (None, 0);
             }
         }
         self.replace_set(Arc::clone(set), globals);
-        let clock = self.clock();
+        for (at, rule) in set.rules().iter().enumerate() {
+            let manifest = rule.manifest();
+            let before = old.rule(&manifest.id);
+            let is_new = manifest.status.is_judged()
+                && before.is_none_or(|before| !before.judges_like(rule));
+            if is_new {
+                catches.extend(self.enter(at, manifest, clock));
+            }
+        }
         let seq = self.globals.seq;
         let suspended = self.suspensions().to_vec();
         let court = Court {
@@ -49,16 +76,65 @@ impl Province {
             suspended: &suspended,
             clock,
             check_every: 0,
+            is_filling: false,
         };
         let mut outputs = Vec::new();
+        let mut filled = vec![0_u64; set.rules().len()];
         for shard in self.shards_mut() {
             let mut out = Outputs::default();
-            shard.adopt(&court, seq, &mended, &mut out);
+            shard.adopt(&court, seq, &catches, (&mut filled, &mut out));
             outputs.push(out);
+        }
+        for (conduct, count) in self.globals.conduct.iter_mut().zip(filled) {
+            if 0 < count {
+                conduct.filled = count;
+            }
         }
         let mut outcome = Outcome::default();
         self.gather(outputs, &mut outcome);
         outcome
+    }
+
+    /// Notes from when on a text that is new in force judges, and how much of the past it sees; gives what it has to catch up with.
+    fn enter(&mut self, at: usize, manifest: &Manifest, clock: EventTime) -> Option<Catch> {
+        let kept = |streams: &mut dyn Iterator<Item = &Stream>| {
+            streams
+                .filter_map(|stream| self.globals.kept_from(*stream))
+                .max()
+        };
+        let reach = kept(&mut manifest.on.iter());
+        let whole = kept(&mut manifest.on.iter().chain(&manifest.reads))
+            .map(|kept| kept.plus_ms(manifest.history_ms));
+        let since = clock.plus_ms(-manifest.fill_ms);
+        let since = reach.map_or(since, |reach| since.max(reach));
+        let conduct = self.globals.conduct.get_mut(at)?;
+        conduct.judged_from = Some(since.min(clock));
+        conduct.whole_from = whole.filter(|whole| since < *whole);
+        conduct.filled = 0;
+        (0 < manifest.fill_ms).then_some(Catch {
+            rule: at,
+            since,
+            is_filling: true,
+        })
+    }
+}
+
+/// Notes where facts begin of streams that are kept longer from now on.
+fn keep_longer(old: &RuleSet, new: &RuleSet, clock: EventTime, globals: &mut Globals) {
+    for stream in Stream::ALL {
+        let (was, is) = (retention_ms(old, stream), retention_ms(new, stream));
+        let begin = clock.plus_ms(-was);
+        let known = globals.kept_from(stream);
+        globals.kept.retain(|(kept, _)| *kept != stream);
+        let begin = if was < is {
+            known.max(Some(begin))
+        } else {
+            known
+        };
+        // What is past the new retention is let go anyhow.
+        if let Some(begin) = begin.filter(|begin| clock.plus_ms(-is) < *begin) {
+            globals.kept.push((stream, begin));
+        }
     }
 }
 
@@ -67,31 +143,35 @@ impl Shard {
         &mut self,
         court: &Court<'_>,
         seq: u64,
-        mended: &[(usize, EventTime)],
-        out: &mut Outputs,
+        catches: &[Catch],
+        (filled, out): (&mut [u64], &mut Outputs),
     ) {
         for key in self.keys() {
             let Some(subject) = self.get(&key) else {
                 continue;
             };
-            if subject.core.is_none() && mended.is_empty() {
+            if subject.core.is_none() && catches.is_empty() {
                 continue;
             }
+            let place = (seq, key.kind.is_collective());
             let subject = self.subject_mut(&key);
-            let mut messages = retire(court, subject);
-            let mut sentence = Sentence::default();
-            for (rule, since) in mended {
-                court.judge_again(subject, *rule, *since, &mut sentence);
+            let retired = retire(court, subject);
+            collect(court, place, &key, retired, Sentence::default(), out);
+            for is_filling in [true, false] {
+                let court = Court {
+                    is_filling,
+                    ..*court
+                };
+                let mut sentence = Sentence::default();
+                for catch in catches.iter().filter(|c| c.is_filling == is_filling) {
+                    let count = court.judge_again(subject, catch.rule, catch.since, &mut sentence);
+                    if let Some(filled) = filled.get_mut(catch.rule).filter(|_| is_filling) {
+                        *filled = filled.saturating_add(count);
+                    }
+                }
+                let messages = settle(&court, subject, &sentence);
+                collect(&court, place, &key, messages, sentence, out);
             }
-            messages.extend(settle(court, subject, &sentence));
-            collect(
-                court,
-                (seq, key.kind.is_collective()),
-                &key,
-                messages,
-                sentence,
-                out,
-            );
             self.schedule(court, &key);
         }
     }

@@ -143,6 +143,8 @@ pub struct Docket<'a> {
     pub clock: EventTime,
     /// Whether a told fact was withdrawn or corrected.
     pub lost: bool,
+    /// Whether the past is judged, of which nobody is told.
+    pub is_filling: bool,
 }
 
 impl Docket<'_> {
@@ -240,7 +242,7 @@ impl Docket<'_> {
 
     fn is_mute(&self, last_at: EventTime) -> bool {
         let late = last_at < self.clock.plus_ms(-self.scoring.late_ms_max);
-        late || self.manifest.status != RuleStatus::Active
+        late || self.is_filling || self.manifest.status != RuleStatus::Active
     }
 
     fn ends_at(&self, kind: EpisodeKind, cluster: &Cluster<'_>) -> EventTime {
@@ -322,7 +324,9 @@ impl Docket<'_> {
         };
         let (was, kind, before) = (episode.status, episode.kind, episode.level);
         let ends_at = self.ends_at(kind, cluster);
-        let wakes = was == Status::Muted && !self.is_mute(cluster.last_at);
+        // Something new wakes it; that its rule came into service, or the past was gone through, does not.
+        let is_later = episode.last_at < cluster.last_at;
+        let wakes = was == Status::Muted && is_later && !self.is_mute(cluster.last_at);
         let reopens = was == Status::Ended && self.clock < ends_at;
         let is_told = !matches!(was, Status::Muted | Status::Withdrawn);
         let grows = episode.findings_told.saturating_mul(2) <= cluster.count();
@@ -393,6 +397,7 @@ impl Docket<'_> {
         if let Some(number) = number {
             let why = match (merged, episode.kind) {
                 (true, _) => "与另一预警所指为同一情况，已合并",
+                (false, _) if self.is_filling => "规则已修改，按现行规则不再成立",
                 (false, _) if !self.lost => "新的记录表明情况已消除",
                 (false, EpisodeKind::Warning) => "所依据的记录已被撤回、撤销、修复或更正",
                 (false, EpisodeKind::Sanction) => "所依据的记录已被撤销、修复或更正，惩戒建议解除",

@@ -1,6 +1,7 @@
 //! What the core is given and what it gives back: inputs, dispositions, outcomes, and what it keeps beside subjects.
 
 use super::event::Event;
+use super::schema::Stream;
 use super::shard::Shard;
 use super::time::EventTime;
 use super::work::{Fault, Outputs, Sent};
@@ -66,6 +67,16 @@ pub struct Globals {
     pub clock: Option<EventTime>,
     /// How each rule fares, in the order of the set.
     pub conduct: Vec<Conduct>,
+    /// Streams of which facts are kept only from a time on, because no rule asked for older ones when they came.
+    pub kept: Vec<(Stream, EventTime)>,
+}
+
+impl Globals {
+    /// From when on facts of a stream are all there; `None`: from the beginning.
+    pub fn kept_from(&self, stream: Stream) -> Option<EventTime> {
+        let found = self.kept.iter().find(|(kept, _)| *kept == stream);
+        found.map(|(_, from)| *from)
+    }
 }
 
 /// How a rule fares.
@@ -81,6 +92,12 @@ pub struct Conduct {
     pub suspended_since: Option<EventTime>,
     /// How many judgements it owes since then.
     pub debt: u64,
+    /// From which event time on the text in force has judged every fact; `None`: from the first record on.
+    pub judged_from: Option<EventTime>,
+    /// From which event time on its windows reach over everything that they ask for; `None`: always.
+    pub whole_from: Option<EventTime>,
+    /// How many past facts it was filled back over when it came into force.
+    pub filled: u64,
 }
 
 /// The failures a day from which a rule is suspended, if they are also more than one in [`FAULT_SHARE`] calls.

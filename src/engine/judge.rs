@@ -37,6 +37,8 @@ pub struct Court<'a> {
     pub clock: EventTime,
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none.
     pub check_every: u32,
+    /// Whether a rule is filled back over the past: what it says is recorded and wakes nobody.
+    pub is_filling: bool,
 }
 
 /// One subject before the court.
@@ -122,25 +124,29 @@ impl Court<'_> {
         }
     }
 
-    /// Judges every anchor of one rule from `since` on: for a rule that was mended after it had been suspended.
+    /// Judges every anchor of one rule from `since` on: for a rule that was mended after it had been suspended, or that is filled
+    /// back over the past. Gives how many there were.
     pub fn judge_again(
         &self,
         subject: &mut Subject,
         at: usize,
         since: EventTime,
         out: &mut Sentence,
-    ) {
+    ) -> u64 {
         let Some(rule) = self.set.rules().get(at) else {
-            return;
+            return 0;
         };
         let mut bench = Bench {
             court: *self,
             subject,
             out,
         };
-        for (key, _) in bench.anchors(rule, since, EventTime::MAX) {
+        let anchors = bench.anchors(rule, since, EventTime::MAX);
+        let count = u64::try_from(anchors.len()).unwrap_or(u64::MAX);
+        for (key, _) in anchors {
             bench.judge_by(&[at], Anchor::Fact(key), None, None);
         }
+        count
     }
 
     fn is_frozen(&self, as_of: EventTime) -> bool {

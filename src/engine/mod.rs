@@ -6,6 +6,7 @@
 pub mod time;
 pub mod calendar;
 pub mod schema;
+pub mod duel;
 pub mod event;
 pub mod reject;
 pub mod hash;

@@ -83,6 +83,7 @@ impl Province {
             suspended: &self.suspended,
             clock: self.clock(),
             check_every: self.check_every,
+            is_filling: false,
         }
     }
 
@@ -165,6 +166,7 @@ impl Province {
             suspended: &self.suspended,
             clock: self.globals.clock.unwrap_or(EventTime(0)),
             check_every: 0,
+            is_filling: false,
         };
         if let Some(shard) = self.shards.get_mut(place) {
             shard.restore(&court, subject);
@@ -375,6 +377,7 @@ impl Province {
             suspended: &self.suspended,
             clock: EventTime(0),
             check_every: self.check_every,
+            is_filling: false,
         };
         let mut outputs = crew.each(&mut self.shards, &|at, shard| {
             let mut out = Outputs::default();
@@ -393,6 +396,7 @@ impl Province {
             suspended: &self.suspended,
             clock: EventTime(0),
             check_every: self.check_every,
+            is_filling: false,
         };
         outputs.extend(crew.each(&mut self.shards, &|at, shard| {
             let mut out = Outputs::default();

@@ -45,7 +45,12 @@ pub fn settle(court: &Court<'_>, subject: &mut Subject, sentence: &Sentence) -> 
         .shifts
         .iter()
         .any(|shift| shift.lost.is_some() || shift.new.is_none());
-    let score = composite(court, subject, &mut core, lost, &mut steps);
+    let score = if court.is_filling {
+        // The composite is held against the score when something happens next.
+        score_of(court, &core)
+    } else {
+        composite(court, subject, &mut core, lost, &mut steps)
+    };
     subject.core = (!core.is_empty()).then_some(core);
     write(court, subject, score, &steps)
 }
@@ -117,11 +122,16 @@ pub fn next_due(subject: &Subject) -> Option<EventTime> {
 
 /// The subject's score at the clock, hundredths.
 pub fn score(court: &Court<'_>, subject: &Subject) -> i64 {
-    subject.core.as_ref().map_or(0, |core| {
-        let parts = contributions(court, core);
-        let parts: Vec<Contribution<'_>> = parts.iter().map(|(_, c)| *c).collect();
-        court.set.scoring().score(&parts, court.clock)
-    })
+    subject
+        .core
+        .as_ref()
+        .map_or(0, |core| score_of(court, core))
+}
+
+fn score_of(court: &Court<'_>, core: &Core) -> i64 {
+    let parts = contributions(court, core);
+    let parts: Vec<Contribution<'_>> = parts.iter().map(|(_, c)| *c).collect();
+    court.set.scoring().score(&parts, court.clock)
 }
 
 /// The subject's episodes as they stand, each as its latest words; what was never told is left out.
@@ -178,6 +188,7 @@ fn docket<'a>(
         scoring: court.set.scoring(),
         clock: court.clock,
         lost,
+        is_filling: court.is_filling,
     }
 }
 

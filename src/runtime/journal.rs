@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The format of what this module writes.
-pub const FORMAT: u16 = 3;
+pub const FORMAT: u16 = 4;
 
 /// Where everything stands after a commit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ mod support;
 /// Each shipped feed reads its sample records as expected.
 mod connectors;
 /// The shipped rules load, and pass their own tests.
+mod rollout;
 mod rules;
 /// Rules with one mistake each, as analysts make them.
 mod broken;

@@ -198,6 +198,7 @@ fn court<'a>(plan: &Plan<'a>, clock: EventTime) -> Court<'a> {
         set: plan.set,
         suspended: &[],
         check_every: 0,
+        is_filling: false,
         clock,
     }
 }

@@ -5,6 +5,8 @@
 //! on                       streams, needed                by       fields that group a collective
 //! history                  "0d" (default)                 cooldown "30d" (default)
 //! status                   "active" (default), draft, shadow, retired
+//! fill                     "0d" (default): how much of the past is judged when the text comes into force
+//! challenges               the id of the rule beside which this one runs, in the shadow
 //! dimension                default: the folder, if scoring.toml has it, else "complaint"
 //! suggest                  text                           params   #{ … }: what `decide` gets as `p`
 //! ```
@@ -77,6 +79,10 @@ pub struct Manifest {
     pub cooldown_ms: i64,
     /// Whether it is in service.
     pub status: RuleStatus,
+    /// How much of the past it judges when it comes into force, ms.
+    pub fill_ms: i64,
+    /// The rule whose place it would take.
+    pub challenges: Option<Arc<str>>,
     /// The dimension of risk that its points count in.
     pub dimension: Box<str>,
     /// The fields that group a collective's facts.
@@ -108,6 +114,8 @@ impl Manifest {
             history_ms: 0,
             cooldown_ms: 0,
             status: RuleStatus::Active,
+            fill_ms: 0,
+            challenges: None,
             dimension: "".into(),
             by: Vec::new(),
             line: "".into(),
@@ -134,7 +142,7 @@ pub(super) struct Literal {
     texts: BTreeMap<(String, String), Position>,
 }
 
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 16] = [
     "id",
     "name",
     "owner",
@@ -144,6 +152,8 @@ pub(super) const KEYS: [&str; 14] = [
     "history",
     "cooldown",
     "status",
+    "fill",
+    "challenges",
     "dimension",
     "by",
     "suggest",
@@ -260,6 +270,7 @@ impl Literal {
         let line = line.rsplit_once('/').map_or(line, |(_, last)| last);
         let on = self.streams("on", report);
         let subjects = self.subjects(report);
+        let status = self.status(report);
         Manifest {
             id: self.text("id", report).into(),
             name: self.text("name", report).into(),
@@ -270,13 +281,15 @@ impl Literal {
                 .map(Into::into)
                 .collect(),
             by: self.by(&subjects, &on, report),
+            fill_ms: self.fill(&subjects, report),
+            challenges: self.challenges(status, report),
             subjects,
             on,
             reads: Vec::new(),
             uses_checks: source.contains("check_on("),
             history_ms: self.span("history", 0, report),
             cooldown_ms: self.span("cooldown", 30 * crate::engine::time::DAY_MS, report),
-            status: self.status(report),
+            status,
             dimension: self.dimension(line, scoring, report).into(),
             line: line.into(),
             file: file.into(),
@@ -303,7 +316,7 @@ impl Literal {
         })
     }
 
-    fn optional(&self, key: &str, report: &mut Report<'_>) -> Option<String> {
+    pub(super) fn optional(&self, key: &str, report: &mut Report<'_>) -> Option<String> {
         let (value, at) = self.entries.get(key)?;
         let text = value.is_string().then(|| value.to_string());
         if text.as_ref().is_none_or(|text| text.trim().is_empty()) {
@@ -430,7 +443,7 @@ impl Literal {
         fields
     }
 
-    fn span(&self, key: &str, default: i64, report: &mut Report<'_>) -> i64 {
+    pub(super) fn span(&self, key: &str, default: i64, report: &mut Report<'_>) -> i64 {
         let Some(text) = self.optional(key, report) else {
             return default;
         };
@@ -445,24 +458,6 @@ impl Literal {
                 "应写作 90d、24h、2w、30m",
             );
             default
-        })
-    }
-
-    fn status(&self, report: &mut Report<'_>) -> RuleStatus {
-        let Some(text) = self.optional("status", report) else {
-            return RuleStatus::Active;
-        };
-        let found = RuleStatus::ALL
-            .into_iter()
-            .find(|status| status.name() == text);
-        found.unwrap_or_else(|| {
-            report.error(
-                "bad-manifest",
-                self.place("status"),
-                format!("状态“{text}”无效"),
-                "应为 draft(草稿)、shadow(影子)、active(启用)、retired(停用)之一",
-            );
-            RuleStatus::Draft
         })
     }
 

@@ -43,6 +43,7 @@ mod sandbox;
 mod says;
 mod scan;
 mod scenario;
+mod service;
 mod set;
 mod stage;
 mod standing;

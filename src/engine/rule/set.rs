@@ -128,6 +128,7 @@ impl RuleSet {
             rules.extend(rule.map(Arc::new));
         }
         refuse_twins(&rules, &mut diagnostics);
+        super::service::refuse_challenges(&rules, &mut diagnostics);
         diagnostics.sort_by_key(|d| (d.file.clone(), d.line, d.column));
         if diagnostics.iter().any(|d| d.severity == Severity::Error) {
             return Err(diagnostics);

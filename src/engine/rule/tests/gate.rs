@@ -309,6 +309,7 @@ fn a_rule_that_is_not_run_as_it_is_written_is_found() {
             suspended: &[],
             clock: judgement.as_of,
             check_every,
+            is_filling: false,
         };
         let mut sentence = Sentence::default();
         court.judge_fact(&mut subject, &changed, &mut sentence);
