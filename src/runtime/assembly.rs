@@ -11,6 +11,7 @@ use super::exchange::desk::Desk;
 use super::exchange::gateway::Gateway;
 use super::exchange::worker::{Equipment, Exchange};
 use super::journal::Head;
+use super::rollout::place::PlaceError;
 use super::run::Job;
 use super::sink::{FileSink, OutputKind, Sink, StdoutSink, WebhookConfig, WebhookSink};
 use super::source::{FileLane, FileLaneSpec, Lane};
@@ -32,8 +33,8 @@ pub struct Parts {
 impl Parts {
     /// Those of the directories that the configuration names.
     pub fn of(config: &Config) -> Result<Self, AssemblyError> {
-        let sources = bundle::rules_in(&config.rules_dir)?;
-        let set = bundle::load_rules(&config.rules_dir, &sources)?;
+        let sources = config.rules.sources()?;
+        let set = bundle::load_rules(config.rules.path(), &sources)?;
         let connectors = bundle::connectors_in(&config.connectors_dir)?;
         Ok(Self {
             rules: (Arc::new(set), sources),
@@ -58,6 +59,9 @@ pub enum AssemblyError {
     /// Rules or connectors.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// Rules that are not where they should be, or not signed as they should be.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The state.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -214,7 +218,6 @@ pub fn job(
         batch_max: config.engine.commit_events_max,
         journal_bytes_max: config.engine.checkpoint_journal_bytes,
         questions: None,
-        reload: None,
         exchange,
         archive: config.archive.clone(),
     })

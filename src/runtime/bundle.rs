@@ -5,7 +5,7 @@
 //! their names, so the same directory gives the same rule set on every machine.
 
 use crate::engine::connector::Connector;
-use crate::engine::rule::{Diagnostic, RuleSet, RuleSources};
+use crate::engine::rule::{Diagnostic, RuleSet, RuleSources, Severity};
 use include_dir::{Dir, include_dir};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub enum BundleError {
         cause: std::io::Error,
     },
     /// Rules with errors.
-    #[error("{count} problem(s) in the rules under {path}; `fenghuo rule check {path}` shows them, the first is:\n{first}", path = path.display())]
+    #[error("{count} error(s) in the rules under {path}; `fenghuo rule check {path}` shows them, the first is:\n{first}", path = path.display())]
     Rules {
         /// The directory.
         path: PathBuf,
@@ -147,6 +147,28 @@ pub fn rule_sources(mut texts: Texts) -> RuleSources {
     }
 }
 
+/// The texts that give these sources.
+pub fn texts_of(sources: &RuleSources) -> Texts {
+    // Named one by one, so that a new table cannot be left out.
+    let RuleSources {
+        files,
+        calendar,
+        scoring,
+        laws,
+        measures,
+    } = sources;
+    let mut texts: Texts = files.iter().cloned().collect();
+    for (name, text) in [
+        ("calendar.toml", calendar),
+        ("scoring.toml", scoring),
+        ("laws.toml", laws),
+        ("measures.toml", measures),
+    ] {
+        texts.insert(name.to_owned(), text.clone());
+    }
+    texts
+}
+
 /// Rule sources of a directory. Tables that it lacks are those of the shipped rules.
 pub fn rules_in(dir: &Path) -> Result<RuleSources, BundleError> {
     let mut texts = read_texts(dir, &[".rhai", ".toml"])?;
@@ -167,14 +189,21 @@ pub fn shipped_rules() -> RuleSources {
 
 /// Loads rules, or says what is wrong with the first of them.
 pub fn load_rules(path: &Path, sources: &RuleSources) -> Result<RuleSet, BundleError> {
-    RuleSet::load(sources).map_err(|diagnostics: Vec<Diagnostic>| BundleError::Rules {
-        path: path.to_owned(),
-        count: diagnostics.len(),
-        first: diagnostics
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+    RuleSet::load(sources).map_err(|found| {
+        let (count, first) = errors(&found);
+        BundleError::Rules {
+            path: path.to_owned(),
+            count,
+            first,
+        }
     })
+}
+
+/// How many errors there are among diagnostics, and the first; warnings stop nothing.
+pub fn errors(found: &[Diagnostic]) -> (usize, String) {
+    let mut errors = found.iter().filter(|d| d.severity == Severity::Error);
+    let first = errors.next().map(ToString::to_string).unwrap_or_default();
+    (1 + errors.count(), first)
 }
 
 /// Connectors from texts, in the order of their ids.

@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod sinks;
 pub mod table;
 
+use super::rollout::RulesPlace;
 use super::secret::{SecretError, Sensitive, read_secret};
 use exchange::{ExchangeConfig, exchange};
 use sinks::{SinksConfig, sinks};
@@ -68,8 +69,8 @@ const SOURCES_MAX: usize = 256;
 pub struct Config {
     /// The engine and its state.
     pub engine: EngineConfig,
-    /// The folder of rules.
-    pub rules_dir: PathBuf,
+    /// Where rules lie.
+    pub rules: RulesPlace,
     /// The folder of connectors.
     pub connectors_dir: PathBuf,
     /// Where records come from, in the order of the file; at least one.
@@ -221,7 +222,7 @@ impl Config {
     pub fn parse(name: &str, text: &str, dir: &Path) -> Result<Self, TomlError> {
         let mut file = Table::parse(name, text)?;
         let engine = engine(&mut file, dir)?;
-        let rules_dir = one_path(&mut file, "rules", "dir", dir, defaults::RULES_DIR)?;
+        let rules = rules(&mut file, dir)?;
         let connectors_dir = one_path(
             &mut file,
             "connectors",
@@ -245,7 +246,7 @@ impl Config {
         file.finish()?;
         Ok(Self {
             engine,
-            rules_dir,
+            rules,
             connectors_dir,
             sources,
             sinks,
@@ -255,6 +256,35 @@ impl Config {
             archive,
         })
     }
+}
+
+fn rules(file: &mut Table<'_>, dir: &Path) -> Result<RulesPlace, TomlError> {
+    let Some(mut table) = file.table("rules")? else {
+        return Ok(RulesPlace {
+            is_watched: true,
+            ..RulesPlace::directory(dir.join(defaults::RULES_DIR))
+        });
+    };
+    let at = table.at();
+    let bundle = path(&mut table, "bundle", dir)?;
+    let place = path(&mut table, "dir", dir)?;
+    if bundle.is_some() && place.is_some() {
+        let message = "rules.dir and rules.bundle are both set; rules come from one of them";
+        return Err(table.error(&at, message));
+    }
+    let signers = path(&mut table, "signers", dir)?;
+    if signers.is_some() && bundle.is_none() {
+        let message = "rules.signers needs rules.bundle: a folder cannot be signed; make a bundle with `fenghuo rule bundle`";
+        return Err(table.error(&at, message));
+    }
+    let is_watched = table.flag("watch", true)?;
+    table.finish()?;
+    Ok(RulesPlace {
+        dir: place.unwrap_or_else(|| dir.join(defaults::RULES_DIR)),
+        bundle,
+        signers,
+        is_watched,
+    })
 }
 
 fn engine(file: &mut Table<'_>, dir: &Path) -> Result<EngineConfig, TomlError> {

@@ -1,8 +1,12 @@
 //! What is known of a subject, as JSON: behind `GET /api/v1/subjects/…` and `fenghuo state show --format json`.
 
+use crate::engine::duel::Duel;
+use crate::engine::event::SubjectKey;
+use crate::engine::input::Conduct;
 use crate::engine::province::Province;
 use crate::engine::settle::{score, standing};
 use crate::engine::subject::state::{Holdings, Subject};
+use crate::engine::time::EventTime;
 use crate::engine::warning::Message;
 use serde_json::{Value, json};
 
@@ -48,6 +52,42 @@ pub fn describe(province: &Province, subject: &Subject) -> Value {
         "episodes": messages,
         "holdings": holdings,
         "state_bytes": subject.to_bytes().len(),
+    })
+}
+
+/// The rules in force, and from when on each has judged: behind `GET /api/v1/rules` and `fenghuo rule status`.
+pub fn rules(province: &Province) -> Value {
+    let conduct = |id: &str| province.globals.conduct.iter().find(|c| c.rule == id);
+    let rules: Vec<Value> = province
+        .set()
+        .rules()
+        .iter()
+        .map(|rule| {
+            let m = rule.manifest();
+            let conduct = conduct(&m.id);
+            let time = |of: fn(&Conduct) -> Option<EventTime>| {
+                conduct.and_then(of).map(EventTime::rfc3339)
+            };
+            json!({
+                "id": m.id, "name": m.name, "owner": m.owner, "status": m.status.name(), "file": m.file,
+                "basis": m.basis, "summary": m.summary, "challenges": m.challenges,
+                "judged_from": time(|c| c.judged_from), "whole_from": time(|c| c.whole_from),
+                "filled": conduct.map_or(0, |c| c.filled),
+                "suspended_since": time(|c| c.suspended_since), "debt": conduct.map_or(0, |c| c.debt),
+            })
+        })
+        .collect();
+    json!({ "hash": province.set().hash(), "judged_through": province.clock().rfc3339(), "rules": rules })
+}
+
+/// A challenge, as JSON.
+pub fn duel(duel: &Duel) -> Value {
+    let keys = |list: &[SubjectKey]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "champion": duel.champion, "challenger": duel.challenger,
+        "from": duel.from.map(EventTime::rfc3339), "through": duel.through.rfc3339(),
+        "champion_episodes": duel.episodes.0, "challenger_episodes": duel.episodes.1,
+        "both": keys(&duel.both), "added": keys(&duel.added), "dropped": keys(&duel.dropped),
     })
 }
 

@@ -180,4 +180,8 @@ impl Watch for Watchers<'_> {
     fn source_fault(&self, message: &str) {
         self.0.iter().for_each(|w| w.source_fault(message));
     }
+
+    fn rules(&self, province: &Province, failure: Option<&str>) {
+        self.0.iter().for_each(|w| w.rules(province, failure));
+    }
 }

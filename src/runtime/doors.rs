@@ -3,9 +3,8 @@
 //! Without `[http]` in the configuration nothing listens; metrics are counted all the same, at no cost worth naming.
 
 use super::assembly::{AssemblyError, personal_key_bytes};
-use super::bundle;
 use super::clock::Clock;
-use super::config::{Config, SourceKind};
+use super::config::{Config, HttpConfig, SourceKind};
 use super::http::behind::Health;
 use super::http::{Doors as Behind, Limits, ServeError, Server, StartError};
 use super::journal::Head;
@@ -14,13 +13,16 @@ use super::metrics::{
     ConnectorMetrics, Metrics, Outcome as Became, RuleMetrics, SanctionStatus, Transition as Told,
 };
 use super::pipeline::Stepped;
+use super::rollout::Reloader;
+use super::rollout::watching::{Watching, watch};
 use super::run::{Durable, Job, Watch};
 use super::service::{AuditLog, QUESTIONS_MAX, Service};
 use super::source::{Lane, PushLane, PushQueue};
+use crate::engine::connector::Connector;
 use crate::engine::episode::Transition;
 use crate::engine::province::Province;
 use crate::engine::reject::RejectCode;
-use crate::engine::rule::{RuleSet, run_tests};
+use crate::engine::rule::RuleSet;
 use crate::engine::settle::standing;
 use crate::engine::subject::view::Level;
 use crate::engine::time::EventTime;
@@ -56,6 +58,7 @@ pub struct Doors {
     /// What was stepped and is not yet durable, batch by batch.
     pending: Mutex<VecDeque<Vec<Message>>>,
     server: Option<(Server, oneshot::Sender<()>)>,
+    _watching: Option<Watching>,
 }
 
 impl Doors {
@@ -78,30 +81,38 @@ impl Doors {
         } else {
             push_lanes(config, job, clock)?
         };
-        let rules_dir = config.rules_dir.clone();
-        job.reload = Some(Box::new(move || reload(&rules_dir)));
+        let reloader = Arc::new(Reloader::new(
+            config.rules.clone(),
+            sender.clone(),
+            clock.clone(),
+        ));
         let service = Arc::new(Service::new(
             queues,
             sender,
             Arc::clone(&health),
             clock.clone(),
+            Arc::clone(&reloader),
         ));
-        service.show_rules(&job.rules.0);
-        let counts = job
-            .connectors
-            .iter()
-            .map(|c| {
-                (
-                    c.id().to_owned(),
-                    metrics.connector(c.id(), c.silence_hours(), clock.now()),
-                )
-            })
-            .collect();
+        let counts = connector_metrics(job, &metrics, clock);
         let rules = rule_metrics(&metrics, &job.rules.0);
-        let server = match &config.http {
-            None => None,
-            Some(http) => {
-                let audit = Arc::new(AuditLog::open(config.audit.clone(), clock.clone())?);
+        // A run to the end of its sources changes no rules on the way.
+        let audit = if config.http.is_some() || !until_end {
+            Some(Arc::new(AuditLog::open(
+                config.audit.clone(),
+                clock.clone(),
+            )?))
+        } else {
+            None
+        };
+        let watching = match &audit {
+            Some(audit) if !until_end => {
+                Some(watch(Arc::clone(&reloader), Arc::<AuditLog>::clone(audit)))
+            }
+            _ => None,
+        };
+        let server = match (&config.http, audit) {
+            (None, _) | (_, None) => None,
+            (Some(http), Some(audit)) => {
                 let behind = Behind {
                     ingest: Arc::<Service>::clone(&service),
                     read: Arc::<Service>::clone(&service),
@@ -111,15 +122,7 @@ impl Doors {
                     metrics: Arc::clone(&metrics),
                     clock: clock.clone(),
                 };
-                let (close, closed) = oneshot::channel::<()>();
-                let shutdown = async move {
-                    // A dropped sender closes the doors as well.
-                    let _ = closed.await;
-                };
-                Some((
-                    Server::start(http, Limits::default(), behind, shutdown)?,
-                    close,
-                ))
+                Some(serve(http, behind)?)
             }
         };
         Ok(Self {
@@ -131,6 +134,7 @@ impl Doors {
             rules: Mutex::new(rules),
             pending: Mutex::default(),
             server,
+            _watching: watching,
         })
     }
 
@@ -230,6 +234,28 @@ impl Doors {
     }
 }
 
+fn connector_metrics(
+    job: &Job,
+    metrics: &Metrics,
+    clock: &Clock,
+) -> BTreeMap<String, Arc<ConnectorMetrics>> {
+    let one = |c: &Arc<Connector>| {
+        let counts = metrics.connector(c.id(), c.silence_hours(), clock.now());
+        (c.id().to_owned(), counts)
+    };
+    job.connectors.iter().map(one).collect()
+}
+
+fn serve(http: &HttpConfig, behind: Behind) -> Result<(Server, oneshot::Sender<()>), StartError> {
+    let (close, closed) = oneshot::channel::<()>();
+    let shutdown = async move {
+        // A dropped sender closes the doors as well.
+        let _ = closed.await;
+    };
+    let server = Server::start(http, Limits::default(), behind, shutdown)?;
+    Ok((server, close))
+}
+
 /// Lanes for the sources of kind "http", in front of what the job has.
 fn push_lanes(
     config: &Config,
@@ -266,20 +292,6 @@ fn push_lanes(
     Ok(queues)
 }
 
-fn reload(
-    dir: &std::path::Path,
-) -> Result<(Arc<RuleSet>, crate::engine::rule::RuleSources), String> {
-    let sources = bundle::rules_in(dir).map_err(|error| super::logging::chain(&error))?;
-    let set = bundle::load_rules(dir, &sources).map_err(|error| error.to_string())?;
-    if let Some(failed) = run_tests(&set).iter().find(|test| !test.is_passed()) {
-        return Err(format!(
-            "{} {}: the test fails; `fenghuo rule test` says why",
-            failed.file, failed.name
-        ));
-    }
-    Ok((Arc::new(set), sources))
-}
-
 fn rule_metrics(metrics: &Metrics, set: &RuleSet) -> Vec<RuleMetrics> {
     set.rules()
         .iter()
@@ -300,6 +312,7 @@ impl Watch for Doors {
         self.metrics.ready.set(1);
         self.metrics.rule_set(province.set().hash());
         self.calendar(province.set());
+        self.service.show_rules(province);
         tracing::info!(commit = head.commit, replayed, clock = %province.clock(), "state recovered");
     }
 
@@ -394,7 +407,8 @@ impl Watch for Doors {
         tracing::error!(message, "a source cannot be read; the others go on");
     }
 
-    fn rules(&self, set: &RuleSet, failure: Option<&str>) {
+    fn rules(&self, province: &Province, failure: Option<&str>) {
+        let set = province.set();
         if let Some(why) = failure {
             self.metrics.rule_set_failures.inc();
             tracing::error!(why, "rules were not loaded; those in force stay");
@@ -402,7 +416,7 @@ impl Watch for Doors {
         }
         self.metrics.rule_set(set.hash());
         self.calendar(set);
-        self.service.show_rules(set);
+        self.service.show_rules(province);
         *self.rules.lock().unwrap_or_else(PoisonError::into_inner) =
             rule_metrics(&self.metrics, set);
         tracing::info!(hash = set.hash(), "rules are in force");

@@ -4,6 +4,7 @@ pub mod clock;
 // What is configured, and what is judged with.
 pub mod config;
 pub mod bundle;
+pub mod rollout;
 pub mod assembly;
 // Where records come from, and the loop.
 pub mod source;

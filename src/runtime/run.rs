@@ -64,8 +64,6 @@ pub struct Job {
     pub journal_bytes_max: u64,
     /// Questions from elsewhere, answered between batches.
     pub questions: Option<Receiver<Question>>,
-    /// Loads the rules again, checked and tested.
-    pub reload: Option<Reload>,
     /// The national exchange; its sink is among the sinks.
     pub exchange: Option<Exchange>,
     /// Where every event that was applied is kept for back-tests.
@@ -76,8 +74,10 @@ pub struct Job {
 pub type MakeLanes = Box<dyn FnOnce(&Head) -> Vec<Box<dyn Lane>> + Send>;
 /// Answers a question about a subject.
 pub type AboutSubject = Box<dyn FnOnce(&Province, Option<&Subject>) + Send>;
-/// Loads rules, or says why not.
-pub type Reload = Box<dyn Fn() -> Result<(Arc<RuleSet>, RuleSources), String> + Send>;
+/// Rules, checked and tested, and their sources.
+pub type Loaded = (Arc<RuleSet>, RuleSources);
+/// Is told the hash of the set that is in force; nothing if the loop has ended.
+pub type Adopted = Box<dyn FnOnce(Option<String>) + Send>;
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,8 +91,8 @@ impl fmt::Debug for Job {
 pub enum Question {
     /// What is known of a subject.
     Subject(SubjectKey, AboutSubject),
-    /// Load the rules again, whole or not at all; the answer is the new hash, or why not.
-    Reload(Box<dyn FnOnce(Result<String, String>) + Send>),
+    /// Put these rules into force, or tell those who watch why they could not be loaded.
+    Adopt(Box<Result<Loaded, String>>, Adopted),
     /// Something arrived that is not a file; the loop need not wait.
     Wake,
 }
@@ -101,7 +101,7 @@ impl fmt::Debug for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Subject(key, _) => f.debug_tuple("Subject").field(key).finish(),
-            Self::Reload(_) => f.write_str("Reload"),
+            Self::Adopt(..) => f.write_str("Adopt"),
             Self::Wake => f.write_str("Wake"),
         }
     }
@@ -141,7 +141,7 @@ pub trait Watch: Sync {
     /// A source cannot be read now; the run goes on with the others.
     fn source_fault(&self, _message: &str) {}
     /// Another rule set is in force, or could not be loaded.
-    fn rules(&self, _set: &RuleSet, _failure: Option<&str>) {}
+    fn rules(&self, _province: &Province, _failure: Option<&str>) {}
 }
 
 /// What a run came to.
@@ -246,7 +246,6 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         batch_max: job.batch_max,
         journal_bytes_max: job.journal_bytes_max,
         questions: job.questions,
-        reload: job.reload,
     };
     let keeper = std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel::<Parcel>(1);
@@ -298,7 +297,6 @@ struct Settings {
     batch_max: usize,
     journal_bytes_max: u64,
     questions: Option<Receiver<Question>>,
-    reload: Option<Reload>,
 }
 
 impl Desk {
@@ -445,26 +443,25 @@ fn reply_all(
                     pipeline.province.subject(&key).as_deref(),
                 );
             }
-            Some(Question::Reload(reply)) => reply(reload(pipeline, settings, sender, watch)),
+            Some(Question::Adopt(loaded, reply)) => {
+                reply(adopt(pipeline, sender, watch, *loaded));
+            }
         }
     }
 }
 
-/// Puts the rules as they are now on disk into force, or keeps those that are.
-fn reload(
+/// Puts rules into force at this place in the stream; gives the hash of those that are in force then.
+fn adopt(
     pipeline: &mut Pipeline,
-    settings: &Settings,
     sender: &SyncSender<Parcel>,
     watch: &dyn Watch,
-) -> Result<String, String> {
-    let Some(load) = &settings.reload else {
-        return Err("this run has no rules directory".to_owned());
-    };
-    let (set, sources) = match load() {
+    loaded: Result<Loaded, String>,
+) -> Option<String> {
+    let (set, sources) = match loaded {
         Ok(loaded) => loaded,
         Err(why) => {
-            watch.rules(pipeline.province.set(), Some(&why));
-            return Err(why);
+            watch.rules(&pipeline.province, Some(&why));
+            return None;
         }
     };
     if set.hash() != pipeline.province.set().hash() {
@@ -478,10 +475,8 @@ fn reload(
             receipts: BTreeMap::new(),
             watch: Stopwatch::start(),
         };
-        if sender.send(parcel).is_err() {
-            return Err("the keeper has stopped".to_owned());
-        }
-        watch.rules(&set, None);
+        sender.send(parcel).ok()?;
+        watch.rules(&pipeline.province, None);
     }
-    Ok(set.hash().to_owned())
+    Some(set.hash().to_owned())
 }

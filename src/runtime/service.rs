@@ -12,11 +12,13 @@ use super::http::behind::{
     Act, ActError, AuditEntry, AuditFault, AuditSink, Control, Health, Ingest, PushError,
     ReadModel, Receipt, WarningQuery,
 };
-use super::run::Question;
+use super::rollout::reload::{ReloadError, Reloader};
+use super::run::{AboutSubject, Question};
 use super::source::{PushQueue, Pushed};
-use crate::engine::event::SubjectKey;
-use crate::engine::rule::RuleSet;
-use crate::engine::subject::state::Status;
+use crate::engine::duel::duel;
+use crate::engine::event::{SubjectKey, SubjectKind};
+use crate::engine::province::Province;
+use crate::engine::subject::state::{Status, Subject};
 use crate::engine::warning::{Message, Warning};
 use axum::body::Bytes;
 use dashmap::DashMap;
@@ -49,6 +51,7 @@ pub struct Service {
     rules: Mutex<Value>,
     health: Arc<Health>,
     clock: Clock,
+    reloader: Arc<Reloader>,
 }
 
 impl Service {
@@ -58,6 +61,7 @@ impl Service {
         questions: SyncSender<Question>,
         health: Arc<Health>,
         clock: Clock,
+        reloader: Arc<Reloader>,
     ) -> Self {
         Self {
             board: DashMap::new(),
@@ -69,6 +73,7 @@ impl Service {
             rules: Mutex::new(Value::Null),
             health,
             clock,
+            reloader,
         }
     }
 
@@ -123,19 +128,29 @@ impl Service {
         }
     }
 
-    /// Says which rules are in force.
-    pub fn show_rules(&self, set: &RuleSet) {
-        let rules: Vec<Value> = set
-            .rules()
-            .iter()
-            .map(|rule| {
-                let m = rule.manifest();
-                json!({ "id": m.id, "name": m.name, "owner": m.owner, "status": m.status.name(), "file": m.file,
-                        "basis": m.basis, "summary": m.summary })
-            })
-            .collect();
-        let shown = json!({ "hash": set.hash(), "rules": rules });
+    /// Says which rules are in force, and from when on each has judged.
+    pub fn show_rules(&self, province: &Province) {
+        let shown = super::describe::rules(province);
         *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    /// Asks the loop; `None` if it does not answer in time.
+    fn look<T: Send + 'static>(
+        &self,
+        key: &SubjectKey,
+        about: impl FnOnce(&Province, Option<&Subject>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = sync_channel(1);
+        let reply: AboutSubject = Box::new(move |province, subject| {
+            // Whoever asked may have given up.
+            let _ = sender.send(about(province, subject));
+        });
+        if !self.ask(Question::Subject(key.clone(), reply)) {
+            return None;
+        }
+        receiver
+            .recv_timeout(Duration::from_millis(ANSWER_MS_MAX))
+            .ok()
     }
 
     fn ask(&self, question: Question) -> bool {
@@ -185,21 +200,22 @@ impl Ingest for Service {
 
 impl ReadModel for Service {
     fn subject(&self, key: &SubjectKey) -> Option<Value> {
-        let (sender, receiver) = sync_channel(1);
-        let reply = Box::new(
-            move |province: &crate::engine::province::Province, subject: Option<&_>| {
-                let value = subject.map(|subject| super::describe::describe(province, subject));
-                // Whoever asked may have given up.
-                let _ = sender.send(value);
-            },
-        );
-        if !self.ask(Question::Subject(key.clone(), reply)) {
-            return None;
-        }
-        receiver
-            .recv_timeout(Duration::from_millis(ANSWER_MS_MAX))
-            .ok()
-            .flatten()
+        self.look(key, |province, subject| {
+            subject.map(|subject| super::describe::describe(province, subject))
+        })
+        .flatten()
+    }
+
+    fn duel(&self, challenger: &str) -> Option<Result<Value, String>> {
+        let id = challenger.to_owned();
+        // Any subject will do: the question is about all.
+        let anybody = SubjectKey::new(SubjectKind::Department, "");
+        self.look(&anybody, move |province, _| {
+            let found = duel(province, &id);
+            found
+                .map(|duel| super::describe::duel(&duel))
+                .map_err(|error| error.to_string())
+        })
     }
 
     fn warnings(&self, query: &WarningQuery) -> Value {
@@ -239,24 +255,11 @@ impl ReadModel for Service {
 impl Control for Service {
     fn act(&self, actor: &str, act: &Act) -> Result<Value, ActError> {
         match act {
-            Act::ReloadRules => {
-                let (sender, receiver) = sync_channel(1);
-                let reply = Box::new(move |result| {
-                    let _ = sender.send(result);
-                });
-                if !self.ask(Question::Reload(reply)) {
-                    return Err(ActError::Unavailable(
-                        "the loop has no room for questions; try again".to_owned(),
-                    ));
-                }
-                match receiver.recv_timeout(Duration::from_millis(ANSWER_MS_MAX)) {
-                    Ok(Ok(hash)) => Ok(json!({ "rule_set": hash })),
-                    Ok(Err(why)) => Err(ActError::Refused(why)),
-                    Err(_) => Err(ActError::Unavailable(
-                        "the loop did not answer in time".to_owned(),
-                    )),
-                }
-            }
+            Act::ReloadRules => match self.reloader.reload() {
+                Ok(hash) => Ok(json!({ "rule_set": hash })),
+                Err(ReloadError::Refused(why)) => Err(ActError::Refused(why)),
+                Err(ReloadError::Unavailable(why)) => Err(ActError::Unavailable(why)),
+            },
             Act::Feedback { warning, finding } => self.feedback(actor, warning, finding),
         }
     }

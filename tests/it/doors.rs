@@ -20,6 +20,7 @@ fn example(template: &str) -> String {
     template
         .replace("{connector}", "a-penalty")
         .replace("{subject}", "enterprise:91320100MA1TEST00X")
+        .replace("rules/{id}", "rules/FS-003-B")
         .replace("{id}", "w1")
 }
 
@@ -282,6 +283,7 @@ fn each_role_opens_its_own_doors_only() {
         401 200 403 200 403 403 GET /api/v1/warnings/{id}
         401 403 403 200 403 403 POST /api/v1/warnings/{id}/feedback
         401 200 403 200 200 200 GET /api/v1/rules
+        401 200 403 200 200 200 GET /api/v1/rules/{id}/duel
         401 403 403 403 200 403 POST /api/v1/rules/reload
         401 403 403 403 403 200 GET /api/v1/audit
     "#]]

@@ -37,6 +37,7 @@ mod backtest;
 mod order;
 /// Runs killed at any moment.
 mod kill;
+mod live;
 /// The real records of one regulator.
 mod chicago;
 /// Kills a process that commits, again and again.

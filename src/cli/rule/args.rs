@@ -51,6 +51,46 @@ pub enum RuleCommand {
     New(NewArgs),
     /// The rules with their state, subjects and streams.
     List(PathArgs),
+    /// The rules in force in a recorded state, and from which event time on each has judged everything.
+    Status(StateArgs),
+    /// Whom a challenger would add and drop against the rule that it challenges.
+    Duel {
+        /// The challenger's id; without it, all challenges.
+        id: Option<String>,
+        /// Where state is.
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Put a rules directory into one file to be signed, once it checks and passes its tests.
+    Bundle {
+        /// The rules directory.
+        dir: PathBuf,
+        /// The file to write: `rules.fhb`.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Add a person's signature to a bundle.
+    Sign {
+        /// The bundle.
+        bundle: PathBuf,
+        /// The person's private key: `openssl genpkey -algorithm ed25519 -out maker.pem`.
+        #[arg(long)]
+        key: PathBuf,
+        /// The person.
+        #[arg(long)]
+        name: String,
+        /// `maker`: made the rules; `checker`: checked them.
+        #[arg(long)]
+        role: String,
+    },
+    /// Say whether two different people whose word counts have signed a bundle.
+    Verify {
+        /// The bundle.
+        bundle: PathBuf,
+        /// Whose signatures count.
+        #[arg(long)]
+        signers: PathBuf,
+    },
     /// What another rule set changes.
     Diff(DiffArgs),
     /// Every word, field and key that a rule may use, with what it means.

@@ -16,6 +16,8 @@ mod plan;
 mod repl;
 mod sarif;
 mod scorecard;
+mod seal;
+mod service;
 mod sweep;
 mod test;
 
@@ -47,6 +49,16 @@ pub(super) fn rule(args: &RuleArgs, format: Format) -> Result<Ending, CliError> 
         RuleCommand::Test(options) => test::test(options, format),
         RuleCommand::New(options) => new::new(options),
         RuleCommand::List(options) => list::list(options, format),
+        RuleCommand::Status(state) => service::status(state, format),
+        RuleCommand::Duel { id, state } => service::challenge(id.as_deref(), state, format),
+        RuleCommand::Bundle { dir, out } => seal::bundle(dir, out),
+        RuleCommand::Sign {
+            bundle,
+            key,
+            name,
+            role,
+        } => seal::sign(bundle, key, (name, role)),
+        RuleCommand::Verify { bundle, signers } => seal::verify(bundle, signers),
         RuleCommand::Diff(options) => diff::diff(options, format),
         RuleCommand::Repl { subject, at, state } => repl::repl((subject, at), state, format),
         RuleCommand::Lsp => lsp::lsp(),

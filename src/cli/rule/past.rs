@@ -145,8 +145,11 @@ pub(super) fn load(
         (Some(dir), _) => (dir.to_owned(), bundle::rules_in(dir)?),
         (None, Some(config)) => {
             let config = crate::runtime::config::Config::load(config)?;
-            let sources = bundle::rules_in(&config.rules_dir)?;
-            (config.rules_dir, sources)
+            let sources = config
+                .rules
+                .sources()
+                .map_err(crate::runtime::assembly::AssemblyError::from)?;
+            (config.rules.path().to_owned(), sources)
         }
         (None, None) => (PathBuf::from("rules"), bundle::shipped_rules()),
     };

@@ -203,6 +203,18 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// `true` or `false`, or `default`.
+    pub fn flag(&mut self, key: &'static str, default: bool) -> Result<bool, TomlError> {
+        match self.take(key) {
+            None => Ok(default),
+            Some(Placed {
+                value: DeValue::Boolean(value),
+                ..
+            }) => Ok(value),
+            Some(other) => Err(self.wrong(key, &other.at, &other.value, "true or false")),
+        }
+    }
+
     /// One word of a closed list, or `default`.
     pub fn choice<T: Copy>(
         &mut self,

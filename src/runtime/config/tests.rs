@@ -46,7 +46,7 @@ fn the_example_shows_the_defaults() {
     let mut full = parse(&all).unwrap();
     assert!(full.engine.personal_key_file.take().is_some());
     assert_eq!(full.engine, shown.engine);
-    assert_eq!(full.rules_dir, shown.rules_dir);
+    assert_eq!(full.rules.dir, shown.rules.dir);
     let kinds = |config: &Config| -> Vec<SourceKind> {
         config.sources.iter().map(|s| s.kind.clone()).collect()
     };
@@ -80,7 +80,7 @@ fn relative_paths_start_at_the_file_and_absolute_ones_stay() {
     .unwrap();
     let config = Config::load(&path).unwrap();
     assert_eq!(config.engine.state, Path::new("/var/s"));
-    assert_eq!(config.rules_dir, dir.path().join("rules"));
+    assert_eq!(config.rules.dir, dir.path().join("rules"));
     let error = Config::load(&dir.path().join("no.toml")).unwrap_err();
     assert!(matches!(error, ConfigError::Read { .. }));
 }

@@ -66,6 +66,9 @@ pub trait ReadModel: Send + Sync {
     fn warning(&self, id: &str) -> Option<Value>;
     /// The rule set in use.
     fn rules(&self) -> Value;
+    /// What a challenger adds and drops against its champion, or why there is no such challenge; `None` if the loop does not
+    /// answer in time.
+    fn duel(&self, challenger: &str) -> Option<Result<Value, String>>;
 }
 
 /// Which warnings.

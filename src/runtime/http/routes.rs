@@ -59,6 +59,7 @@ enum Endpoint {
     Warning,
     Feedback,
     Rules,
+    Duel,
     Reload,
     Audit,
 }
@@ -81,7 +82,7 @@ const fn row(
 
 /// All doors.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 11] = [
+pub static ROUTES: [Route; 12] = [
     row(Method::GET, "/healthz", "health.alive", None, Endpoint::Alive),
     row(Method::GET, "/readyz", "health.ready", None, Endpoint::Ready),
     row(Method::GET, "/metrics", "metrics.read", Some(Right::Metrics), Endpoint::Metrics),
@@ -91,6 +92,7 @@ pub static ROUTES: [Route; 11] = [
     row(Method::GET, "/api/v1/warnings/{id}", "warning.read", Some(Right::Read), Endpoint::Warning),
     row(Method::POST, "/api/v1/warnings/{id}/feedback", "warning.feedback", Some(Right::Act), Endpoint::Feedback),
     row(Method::GET, "/api/v1/rules", "rules.read", Some(Right::Rules), Endpoint::Rules),
+    row(Method::GET, "/api/v1/rules/{id}/duel", "rules.duel", Some(Right::Rules), Endpoint::Duel),
     row(Method::POST, "/api/v1/rules/reload", "rules.reload", Some(Right::Administer), Endpoint::Reload),
     row(Method::GET, "/api/v1/audit", "audit.read", Some(Right::Audit), Endpoint::Audit),
 ];
@@ -121,6 +123,7 @@ fn handler(route: &Route) -> MethodRouter<Shared> {
         Endpoint::Warning => on(&route.method, warning),
         Endpoint::Feedback => on(&route.method, feedback),
         Endpoint::Rules => on(&route.method, rules),
+        Endpoint::Duel => on(&route.method, duel),
         Endpoint::Reload => on(&route.method, reload),
         Endpoint::Audit => on(&route.method, audit),
     }
@@ -371,6 +374,22 @@ async fn act(shared: Shared, caller: Caller, act: Act) -> Result<Json<Value>, Fa
 
 async fn rules(State(shared): State<Shared>) -> Result<Json<Value>, Failure> {
     Ok(Json(blocking(move || shared.doors.read.rules()).await?))
+}
+
+async fn duel(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, Failure> {
+    let id = segment(id, ID_BYTES_MAX)?;
+    match blocking(move || shared.doors.read.duel(&id)).await? {
+        Some(Ok(found)) => Ok(Json(found)),
+        Some(Err(why)) => Err(Failure::not_found("no_challenge", why)),
+        None => Err(Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "the loop did not answer in time; try again",
+        )),
+    }
 }
 
 #[derive(Debug, Deserialize)]

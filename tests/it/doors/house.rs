@@ -90,6 +90,12 @@ impl ReadModel for Behind {
     fn rules(&self) -> Value {
         json!({"rules": []})
     }
+    fn duel(&self, challenger: &str) -> Option<Result<Value, String>> {
+        Some(match challenger {
+            "FS-003-B" => Ok(json!({"challenger": challenger})),
+            other => Err(format!("no rule \"{other}\" is in force")),
+        })
+    }
 }
 
 impl Control for Behind {
