@@ -2,6 +2,7 @@
 //!
 //! errors   [`AssemblyError`] names the setting and says what to do; nothing has been touched by then but the store's lock
 
+use super::alert::AlertsConfig;
 use super::bundle::{self, BundleError};
 use super::clock::Clock;
 use super::config::exchange::ExchangeConfig;
@@ -89,8 +90,8 @@ pub enum AssemblyError {
         "engine.personal_key_file is not set, but a connector hashes personal data; make one: head -c 32 /dev/urandom > personal.key && chmod 600 personal.key"
     )]
     NoKey,
-    /// The webhook's token cannot be read.
-    #[error("sinks.webhook.token_file \"{}\" cannot be read", path.display())]
+    /// A sink's token cannot be read.
+    #[error("token_file \"{}\" of a sink cannot be read", path.display())]
     Token {
         /// The file.
         path: PathBuf,
@@ -148,26 +149,41 @@ pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, AssemblyError> {
         ])));
     }
     if let Some(hook) = &config.sinks.webhook {
-        let token = match &hook.token_file {
-            None => None,
-            Some(path) => Some(
-                std::fs::read_to_string(path)
-                    .map_err(|cause| AssemblyError::Token {
-                        path: path.clone(),
-                        cause,
-                    })?
-                    .trim()
-                    .to_owned(),
-            ),
-        };
         let config = WebhookConfig {
-            token,
+            token: token(hook.token_file.as_deref())?,
             timeout_ms: hook.timeout_ms,
             ..WebhookConfig::new(&hook.url)
         };
         sinks.push(Box::new(WebhookSink::new(config)?));
     }
     Ok(sinks)
+}
+
+fn token(file: Option<&Path>) -> Result<Option<String>, AssemblyError> {
+    let Some(path) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|cause| AssemblyError::Token {
+        path: path.to_owned(),
+        cause,
+    })?;
+    Ok(Some(text.trim().to_owned()))
+}
+
+/// What each Alertmanager is told, as configured.
+pub fn alertmanagers(config: &Config) -> Result<Vec<AlertsConfig>, AssemblyError> {
+    let Some(told) = &config.sinks.alertmanager else {
+        return Ok(Vec::new());
+    };
+    let token = token(told.token_file.as_deref())?;
+    let one = |url: &String| AlertsConfig {
+        url: url.clone(),
+        token: token.clone(),
+        link: told.link.clone(),
+        level_min: told.level_min,
+        refresh_ms: i64::try_from(told.refresh_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
+        alerts_per_second_max: u32::try_from(told.alerts_per_second_max).unwrap_or(u32::MAX),
+        timeout_ms: told.timeout_ms,
+    };
+    Ok(told.urls.iter().map(one).collect())
 }
 
 /// The national exchange as configured; its store is locked from here on.

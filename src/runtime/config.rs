@@ -48,6 +48,10 @@ pub mod defaults {
     pub const OUT_DIR: &str = "out";
     /// How long a webhook may take, ms, 100..=60,000.
     pub const WEBHOOK_TIMEOUT_MS: u64 = 5_000;
+    /// How often Alertmanager is told again of an open warning, s, 5..=3,600.
+    pub const ALERT_REFRESH_SECONDS: u64 = 60;
+    /// Alerts a second to each Alertmanager, 1..=10,000.
+    pub const ALERTS_PER_SECOND_MAX: u64 = 50;
     /// Where the doors listen.
     pub const LISTEN: &str = "127.0.0.1:9464";
     /// Where the national exchange keeps what waits, its receipts and decisions.

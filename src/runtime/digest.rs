@@ -8,6 +8,7 @@ use super::keeper::Delivery;
 use super::pipeline::Stepped;
 use super::run::{Durable, Watch};
 use crate::engine::episode::Transition;
+use crate::engine::input::Outcome;
 use crate::engine::province::Province;
 use crate::engine::subject::state::Status;
 use crate::engine::warning::{Message, Sanction, Warning};
@@ -179,6 +180,10 @@ impl Watch for Watchers<'_> {
 
     fn source_fault(&self, message: &str) {
         self.0.iter().for_each(|w| w.source_fault(message));
+    }
+
+    fn adopted(&self, outcome: &Outcome) {
+        self.0.iter().for_each(|w| w.adopted(outcome));
     }
 
     fn rules(&self, province: &Province, failure: Option<&str>) {

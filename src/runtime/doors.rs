@@ -2,7 +2,8 @@
 //!
 //! Without `[http]` in the configuration nothing listens; metrics are counted all the same, at no cost worth naming.
 
-use super::assembly::{AssemblyError, personal_key_bytes};
+use super::alert::{Alerts, AlertsError};
+use super::assembly::{AssemblyError, alertmanagers, personal_key_bytes};
 use super::clock::Clock;
 use super::config::{Config, HttpConfig, SourceKind};
 use super::http::behind::Health;
@@ -20,6 +21,7 @@ use super::service::{AuditLog, QUESTIONS_MAX, Service};
 use super::source::{Lane, PushLane, PushQueue};
 use crate::engine::connector::Connector;
 use crate::engine::episode::Transition;
+use crate::engine::input::Outcome;
 use crate::engine::province::Province;
 use crate::engine::reject::RejectCode;
 use crate::engine::rule::RuleSet;
@@ -44,6 +46,9 @@ pub enum DoorsError {
     /// A source.
     #[error(transparent)]
     Assembly(#[from] AssemblyError),
+    /// An Alertmanager's address.
+    #[error(transparent)]
+    Alerts(#[from] AlertsError),
 }
 
 /// The doors of a run.
@@ -58,11 +63,12 @@ pub struct Doors {
     /// What was stepped and is not yet durable, batch by batch.
     pending: Mutex<VecDeque<Vec<Message>>>,
     server: Option<(Server, oneshot::Sender<()>)>,
+    alerts: Vec<Alerts>,
     _watching: Option<Watching>,
 }
 
 impl Doors {
-    /// Opens them; a run `until_end` takes no pushed records.
+    /// Opens them; a run `until_end` takes no pushed records and tells no Alertmanager, as nobody would say when a warning ends.
     pub fn open(
         config: &Config,
         job: &mut Job,
@@ -95,6 +101,7 @@ impl Doors {
         ));
         let counts = connector_metrics(job, &metrics, clock);
         let rules = rule_metrics(&metrics, &job.rules.0);
+        let alerts = tellers(config, &metrics, clock, until_end)?;
         // A run to the end of its sources changes no rules on the way.
         let audit = if config.http.is_some() || !until_end {
             Some(Arc::new(AuditLog::open(
@@ -134,6 +141,7 @@ impl Doors {
             rules: Mutex::new(rules),
             pending: Mutex::default(),
             server,
+            alerts,
             _watching: watching,
         })
     }
@@ -149,6 +157,46 @@ impl Doors {
                 server.join()
             }
         }
+    }
+
+    /// Counts what is about to leave and keeps it until it is durable.
+    fn told(&self, outcome: &Outcome) {
+        let messages: Vec<Message> = outcome.sent.iter().map(|s| s.message.clone()).collect();
+        for message in &messages {
+            if let Message::Warning(w) = message {
+                let told = match w.transition {
+                    Transition::Raised => Told::Raised,
+                    Transition::Revised => Told::Revised,
+                    Transition::Withdrawn => Told::Withdrawn,
+                    Transition::Ended | Transition::Closed => Told::Ended,
+                };
+                let region = (!w.region.is_empty()).then_some(w.region.as_str());
+                self.metrics.warning(w.level, region, told);
+            }
+        }
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(messages);
+    }
+
+    /// Takes up how warnings and proposals stand.
+    fn posted(&self, messages: Vec<Message>) {
+        for alerts in &self.alerts {
+            alerts.post(&messages);
+        }
+        self.service.post(messages);
+    }
+
+    fn count_open(&self) {
+        let open = self.service.open_by_level();
+        for level in Level::ALL {
+            self.metrics
+                .open_warnings(level, open.get(&level).copied().unwrap_or(0));
+        }
+        let (proposed, lifted) = self.service.sanctions();
+        self.metrics.sanctions(SanctionStatus::Proposed, proposed);
+        self.metrics.sanctions(SanctionStatus::Lifted, lifted);
     }
 
     fn calendar(&self, set: &RuleSet) {
@@ -256,6 +304,24 @@ fn serve(http: &HttpConfig, behind: Behind) -> Result<(Server, oneshot::Sender<(
     Ok((server, close))
 }
 
+/// One for each Alertmanager.
+fn tellers(
+    config: &Config,
+    metrics: &Metrics,
+    clock: &Clock,
+    until_end: bool,
+) -> Result<Vec<Alerts>, DoorsError> {
+    let mut tellers = Vec::new();
+    if until_end {
+        return Ok(tellers);
+    }
+    for told in alertmanagers(config)? {
+        let counts = metrics.sink("alertmanager");
+        tellers.push(Alerts::start(told, clock.clone(), counts)?);
+    }
+    Ok(tellers)
+}
+
 /// Lanes for the sources of kind "http", in front of what the job has.
 fn push_lanes(
     config: &Config,
@@ -304,9 +370,10 @@ impl Watch for Doors {
         let court = province.court();
         for shard in province.shards() {
             for subject in shard.subjects() {
-                self.service.post(standing(&court, &subject));
+                self.posted(standing(&court, &subject));
             }
         }
+        self.count_open();
         self.health.set_recovered();
         self.health.set_sources_running(true);
         self.metrics.ready.set(1);
@@ -319,28 +386,11 @@ impl Watch for Doors {
     fn stepped(&self, province: &Province, stepped: &Stepped) {
         self.became(stepped);
         self.spoke(province, stepped);
-        let messages: Vec<Message> = stepped
-            .outcome
-            .sent
-            .iter()
-            .map(|s| s.message.clone())
-            .collect();
-        for message in &messages {
-            if let Message::Warning(w) = message {
-                let told = match w.transition {
-                    Transition::Raised => Told::Raised,
-                    Transition::Revised => Told::Revised,
-                    Transition::Withdrawn => Told::Withdrawn,
-                    Transition::Ended | Transition::Closed => Told::Ended,
-                };
-                let region = (!w.region.is_empty()).then_some(w.region.as_str());
-                self.metrics.warning(w.level, region, told);
-            }
-        }
-        self.pending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(messages);
+        self.told(&stepped.outcome);
+    }
+
+    fn adopted(&self, outcome: &Outcome) {
+        self.told(outcome);
     }
 
     fn delivered(&self, deliveries: &[Delivery]) {
@@ -361,27 +411,18 @@ impl Watch for Doors {
     }
 
     fn durable(&self, durable: &Durable) {
-        if durable.is_rules {
-            return;
-        }
         let messages = self
             .pending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop_front();
         let any = messages.as_ref().is_some_and(|m| !m.is_empty());
-        self.service.post(messages.into_iter().flatten());
+        self.posted(messages.unwrap_or_default());
         if any {
-            let open = self.service.open_by_level();
-            for level in Level::ALL {
-                self.metrics
-                    .open_warnings(level, open.get(&level).copied().unwrap_or(0));
-            }
+            self.count_open();
         }
-        if any {
-            let (proposed, lifted) = self.service.sanctions();
-            self.metrics.sanctions(SanctionStatus::Proposed, proposed);
-            self.metrics.sanctions(SanctionStatus::Lifted, lifted);
+        if durable.is_rules {
+            return;
         }
         for (receipt, what) in &durable.receipts {
             self.service.settle(*receipt, what.read, what.refused_total);

@@ -19,6 +19,7 @@ pub mod archive;
 pub mod backtest;
 // Where outputs leave.
 pub mod sink;
+pub mod alert;
 pub mod exchange;
 pub mod dlq;
 // Watching and the doors.

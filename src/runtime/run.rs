@@ -108,7 +108,7 @@ impl fmt::Debug for Question {
 }
 
 /// A batch that is durable.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Durable {
     /// How many records it had.
     pub records: usize,
@@ -140,6 +140,8 @@ pub trait Watch: Sync {
     fn delivered(&self, _deliveries: &[Delivery]) {}
     /// A source cannot be read now; the run goes on with the others.
     fn source_fault(&self, _message: &str) {}
+    /// What a change of rules had to say; it leaves with the commit that is told next.
+    fn adopted(&self, _outcome: &Outcome) {}
     /// Another rule set is in force, or could not be loaded.
     fn rules(&self, _province: &Province, _failure: Option<&str>) {}
 }
@@ -225,6 +227,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         } else {
             pipeline.province.change_rules(&set)
         };
+        watch.adopted(&outcome);
         Some(pipeline.adopt(set.hash(), sources, &outcome))
     };
     let mut keeper = Keeper::new(job.store, head, job.sinks, &waiting)?;
@@ -238,6 +241,10 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         while keeper.is_imaging() {
             keeper.idle()?;
         }
+        watch.durable(&Durable {
+            is_rules: true,
+            ..Durable::default()
+        });
     }
     let desk = Desk::default();
     desk.note(&keeper);
@@ -466,6 +473,7 @@ fn adopt(
     };
     if set.hash() != pipeline.province.set().hash() {
         let outcome = pipeline.province.change_rules(&set);
+        watch.adopted(&outcome);
         let commit = pipeline.adopt(set.hash(), sources, &outcome);
         let parcel = Parcel {
             commit,

@@ -2,6 +2,7 @@
 
 use super::table::{Placed, Table, TomlError};
 use super::{defaults, path};
+use crate::engine::subject::view::Level;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,27 @@ pub struct SinksConfig {
     pub stdout: bool,
     /// A webhook.
     pub webhook: Option<WebhookConfig>,
+    /// Alertmanagers that are told of open warnings.
+    pub alertmanager: Option<AlertmanagerConfig>,
+}
+
+/// `[sinks.alertmanager]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertmanagerConfig {
+    /// `https://…`, or `http://` on this machine; each is told everything, as a cluster wants it.
+    pub urls: Vec<String>,
+    /// A file with a bearer token.
+    pub token_file: Option<PathBuf>,
+    /// An address for people, with `{subject}` in it.
+    pub link: Option<String>,
+    /// The least level that is told.
+    pub level_min: Level,
+    /// How often an open warning is told again, s.
+    pub refresh_seconds: u64,
+    /// The most alerts a second to each.
+    pub alerts_per_second_max: u64,
+    /// How long a request may take.
+    pub timeout_ms: u64,
 }
 
 /// `[sinks.webhook]`.
@@ -51,12 +73,60 @@ pub(super) fn sinks(file: &mut Table<'_>, dir: &Path) -> Result<SinksConfig, Tom
         });
         sink.finish()?;
     }
+    if let Some(mut sink) = table.table("alertmanager")? {
+        config.alertmanager = Some(alertmanager(&mut sink, dir)?);
+        sink.finish()?;
+        let is_alone = config.file.is_none() && !config.stdout && config.webhook.is_none();
+        if is_alone && table.is_empty() {
+            let what = "Alertmanager only shows what is open: sanction proposals and dead letters would reach nobody; \
+                        add [sinks.file], [sinks.stdout] or [sinks.webhook]";
+            return Err(table.error(&table.at(), what));
+        }
+    }
     if config == SinksConfig::default() && table.is_empty() {
         let what = "no sink: warnings would reach nobody; add [sinks.file], [sinks.stdout] or [sinks.webhook]";
         return Err(table.error(&table.at(), what));
     }
     table.finish()?;
     Ok(config)
+}
+
+fn alertmanager(sink: &mut Table<'_>, dir: &Path) -> Result<AlertmanagerConfig, TomlError> {
+    let urls = sink.texts("urls")?.ok_or_else(|| sink.missing("urls"))?;
+    if urls.is_empty() {
+        return Err(sink.error(
+            &sink.at(),
+            "\"urls\" is empty; name one Alertmanager or more",
+        ));
+    }
+    for url in &urls {
+        check_url(sink, url)?;
+    }
+    let link = sink.text("link")?;
+    if let Some(link) = &link
+        && !link.value.contains("{subject}")
+    {
+        let what = "expected {subject} in it, for example \"https://grafana.example/d/fenghuo-subject?var-subject={subject}\"";
+        return Err(sink.error(&link.at, format!("\"link\" is \"{}\"; {what}", link.value)));
+    }
+    let levels = Level::ALL.map(|level| (level.title(), level));
+    Ok(AlertmanagerConfig {
+        urls: urls.into_iter().map(|url| url.value).collect(),
+        token_file: path(sink, "token_file", dir)?,
+        link: link.map(|link| link.value),
+        level_min: sink.choice("level_min", &levels, Level::Blue)?,
+        refresh_seconds: sink.integer(
+            "refresh_seconds",
+            defaults::ALERT_REFRESH_SECONDS,
+            5..=3_600,
+        )?,
+        alerts_per_second_max: sink.integer(
+            "alerts_per_second_max",
+            defaults::ALERTS_PER_SECOND_MAX,
+            1..=10_000,
+        )?,
+        timeout_ms: sink.integer("timeout_ms", defaults::WEBHOOK_TIMEOUT_MS, 100..=60_000)?,
+    })
 }
 
 pub(super) fn check_url(table: &Table<'_>, url: &Placed<String>) -> Result<(), TomlError> {

@@ -1,6 +1,7 @@
 //! Every complaint of the configuration, with its place, and the defaults of the example.
 
 use super::*;
+use crate::engine::subject::view::Level;
 use expect_test::{Expect, expect};
 
 const EXAMPLE: &str = include_str!("../../../fixtures/config.example.toml");
@@ -53,6 +54,13 @@ fn the_example_shows_the_defaults() {
     assert_eq!(kinds(&full), kinds(&shown));
     let webhook = full.sinks.webhook.take().unwrap();
     assert_eq!(webhook.timeout_ms, defaults::WEBHOOK_TIMEOUT_MS);
+    let told = full.sinks.alertmanager.take().unwrap();
+    assert_eq!(told.refresh_seconds, defaults::ALERT_REFRESH_SECONDS);
+    assert_eq!(told.alerts_per_second_max, defaults::ALERTS_PER_SECOND_MAX);
+    assert_eq!(
+        (told.level_min, told.timeout_ms),
+        (Level::Blue, defaults::WEBHOOK_TIMEOUT_MS)
+    );
     let exchange = full.exchange.take().unwrap();
     assert!(shown.exchange.is_none());
     assert_eq!(
@@ -134,7 +142,7 @@ fn unknown_keys_name_the_nearest() {
     check(
         &format!("{LEAST}[sinks.kafka]\n"),
         &expect![[
-            r#"c.toml:6:8: unknown key "kafka" in [sinks]; known here: "file", "stdout", "webhook""#
+            r#"c.toml:6:8: unknown key "kafka" in [sinks]; known here: "file", "stdout", "webhook", "alertmanager""#
         ]],
     );
 }
@@ -292,5 +300,45 @@ fn doors_to_other_machines_need_tokens_and_tls() {
     check(
         &format!("{LEAST}[http]\ntls_cert = \"c\"\n"),
         &expect![[r#"c.toml:6:1: "tls_cert" needs "tls_key""#]],
+    );
+}
+
+#[test]
+fn alertmanager_stands_beside_another_sink_and_leads_somewhere() {
+    let none = "[engine]\n[[source]]\nkind = \"stdin\"\nconnector = \"a\"\n";
+    let told = "[sinks.alertmanager]\nurls = [\"http://127.0.0.1:9093\"]\n";
+    let config = parse(&format!("{none}[sinks.stdout]\n{told}level_min = \"橙\"\n")).unwrap();
+    assert_eq!(config.sinks.alertmanager.unwrap().level_min, Level::Orange);
+    check(
+        &format!("{none}{told}"),
+        &expect![
+            "c.toml:5:2: Alertmanager only shows what is open: sanction proposals and dead letters would reach nobody; add [sinks.file], [sinks.stdout] or [sinks.webhook]"
+        ],
+    );
+    for (line, expected) in [
+        (
+            "link = \"https://g.example/\"",
+            expect![[
+                r#"c.toml:8:8: "link" is "https://g.example/"; expected {subject} in it, for example "https://grafana.example/d/fenghuo-subject?var-subject={subject}""#
+            ]],
+        ),
+        (
+            "level_min = \"紫\"",
+            expect![[
+                r#"c.toml:8:13: "sinks.alertmanager.level_min" is "紫"; expected one of "蓝", "黄", "橙", "红" (did you mean "橙"?)"#
+            ]],
+        ),
+        (
+            "alerts_per_second_max = 0",
+            expect![[
+                r#"c.toml:8:25: "sinks.alertmanager.alerts_per_second_max" is 0; expected a whole number from 1 to 10000"#
+            ]],
+        ),
+    ] {
+        check(&format!("{none}[sinks.stdout]\n{told}{line}\n"), &expected);
+    }
+    check(
+        &format!("{none}[sinks.stdout]\n[sinks.alertmanager]\nurls = []\n"),
+        &expect![[r#"c.toml:6:1: "urls" is empty; name one Alertmanager or more"#]],
     );
 }
