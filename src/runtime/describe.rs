@@ -21,9 +21,10 @@ pub fn describe(province: &Province, subject: &Subject) -> Value {
                 .streams()
                 .flat_map(|(stream, list)| list.iter().filter_map(move |fact| fact.event(stream)))
                 .map(|event| {
+                    let text: Vec<String> = event.fields.iter().map(|(f, v)| format!("{}={}", f.name(), words(v))).collect();
                     let fields: serde_json::Map<String, Value> =
                         event.fields.iter().map(|(f, v)| (f.name().to_owned(), json!(words(v)))).collect();
-                    json!({ "stream": event.stream.name(), "id": event.id(), "occurred_at": event.occurred_at.to_string(), "fields": fields })
+                    json!({ "stream": event.stream.name(), "id": event.id(), "occurred_at": event.occurred_at.to_string(), "fields": fields, "text": text.join("；") })
                 })
                 .collect();
             let withdrawn: Vec<Value> = facts
@@ -49,6 +50,7 @@ pub fn describe(province: &Province, subject: &Subject) -> Value {
         "subject": subject.key.to_string(),
         "clock": province.clock().rfc3339(),
         "score_hundredths": score,
+        "score": hundredths(score),
         "episodes": messages,
         "holdings": holdings,
         "state_bytes": subject.to_bytes().len(),
@@ -96,6 +98,15 @@ fn message_json(message: &Message) -> Value {
         Message::Warning(warning) => json!(warning),
         Message::Sanction(sanction) => json!(sanction),
     }
+}
+
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "at most 10,000"
+)]
+fn hundredths(score: i64) -> f64 {
+    score as f64 / 100.0
 }
 
 /// A value as people read it.

@@ -25,6 +25,7 @@ mod editor;
 mod golden;
 /// A generated province and the real command.
 mod province;
+mod provisioned;
 /// Whole runs: books, shards, looking.
 mod whole;
 /// Rules that fail.

@@ -5,11 +5,23 @@
 //! counters only under a rate or an increase; nothing that can be edited by hand in Grafana and lost.
 
 use crate::support::project;
+use fenghuo::runtime::http::routes::ROUTES;
 use fenghuo::runtime::metrics::table::{Kind, Spec, TABLE};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 const SCHEMA_VERSION_MAX: u64 = 42;
+/// Name, type and refresh of the variables that a board has to have.
+type Variables = &'static [(&'static str, &'static str, Option<u64>)];
+const OF_A_BOARD: Variables = &[
+    ("datasource", "datasource", Some(1)),
+    ("job", "query", Some(2)),
+    ("instance", "query", Some(2)),
+];
+const OF_A_SUBJECT: Variables = &[("api", "datasource", Some(1)), ("subject", "textbox", None)];
+const BEGIN: &str = "<!-- panels:begin -->\n";
+const END: &str = "<!-- panels:end -->\n";
 /// A histogram's series.
 const ENDINGS: [&str; 3] = ["_bucket", "_sum", "_count"];
 
@@ -102,6 +114,25 @@ fn faults_of_query(query: &str) -> Vec<String> {
     faults
 }
 
+/// A panel that asks the engine's own doors.
+fn faults_of_door_panel(panel: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    for target in list(panel, "/targets") {
+        let path = word(target, "/url").split(['?', '$']).next().unwrap_or("");
+        let is_door = ROUTES.iter().any(|route| {
+            let plain = route.path.split('{').next().unwrap_or("");
+            route.method == "GET" && plain.starts_with("/api/") && path == plain
+        });
+        if !is_door || word(target, "/datasource/uid") != "${api}" {
+            faults.push(format!("asks no door of the engine: {path}"));
+        }
+        if list(target, "/columns").is_empty() {
+            faults.push("shows no column".to_owned());
+        }
+    }
+    faults
+}
+
 fn faults_of_panel(panel: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     for at in ["/title", "/description", "/fieldConfig/defaults/unit"] {
@@ -109,12 +140,16 @@ fn faults_of_panel(panel: &Value) -> Vec<String> {
             faults.push(format!("no {at}"));
         }
     }
-    if word(panel, "/datasource/uid") != "${datasource}" {
-        faults.push("its data source is fixed".to_owned());
-    }
     let targets = list(panel, "/targets");
     if targets.is_empty() {
         faults.push("asks nothing".to_owned());
+    }
+    if word(panel, "/datasource/uid") == "${api}" {
+        faults.extend(faults_of_door_panel(panel));
+        return faults;
+    }
+    if word(panel, "/datasource/uid") != "${datasource}" {
+        faults.push("its data source is fixed".to_owned());
     }
     for target in targets {
         let query = word(target, "/expr");
@@ -153,15 +188,16 @@ fn dashboards_keep_the_rules_and_name_only_what_is_measured() {
             say("its schema is too new for Grafana 10");
         }
         let variables = list(&board, "/templating/list");
-        for (wanted, kind, refresh) in [
-            ("datasource", "datasource", 1),
-            ("job", "query", 2),
-            ("instance", "query", 2),
-        ] {
+        let wanted = if name == "fenghuo-subject" {
+            OF_A_SUBJECT
+        } else {
+            OF_A_BOARD
+        };
+        for (wanted, kind, refresh) in wanted {
             let is_there = variables.iter().any(|v| {
-                v["name"] == wanted
-                    && v["type"] == kind
-                    && v["refresh"] == refresh
+                v["name"] == *wanted
+                    && v["type"] == *kind
+                    && v["refresh"].as_u64() == *refresh
                     && !word(v, "/label").is_empty()
             });
             if !is_there {
@@ -204,6 +240,50 @@ fn links_lead_from_every_dashboard_to_all_others() {
         linked.insert(format!("/d/{name}"));
         assert_eq!(linked, all, "{name}");
     }
+}
+
+/// What a panel reads: metrics, or doors.
+fn read_by(panel: &Value) -> String {
+    let mut names = BTreeSet::new();
+    for target in list(panel, "/targets") {
+        for (_, name, _) in uses(word(target, "/expr")) {
+            let row = row_of(name).map_or(name, |spec| spec.name);
+            names.insert(format!("`{row}`"));
+        }
+        let door = word(target, "/url");
+        if !door.is_empty() {
+            let door = door.replace("${subject:percentencode}", "主体");
+            names.insert(format!("`{door}`"));
+        }
+    }
+    names.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_panel_is_explained_in_the_readme() {
+    let mut pages = String::new();
+    for (name, board) in dashboards() {
+        let (title, about) = (word(&board, "/title"), word(&board, "/description"));
+        let _ = writeln!(
+            pages,
+            "### {title}\n\n`{name}`。{about}。\n\n| 面板 | 回答什么 | 读什么 |\n|---|---|---|"
+        );
+        for panel in list(&board, "/panels") {
+            let asked = word(panel, "/description").replace('|', "、");
+            let _ = writeln!(
+                pages,
+                "| {} | {asked} | {} |",
+                word(panel, "/title"),
+                read_by(panel)
+            );
+        }
+        pages.push('\n');
+    }
+    let readme = text("grafana/README.md");
+    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let expected = format!("{before}{BEGIN}{pages}{END}{after}");
+    expect_test::expect_file![project("grafana/README.md")].assert_eq(&expected);
 }
 
 /// Name and query of each alert, as they are laid out in `grafana/alerts/`.
