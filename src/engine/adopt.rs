@@ -11,7 +11,7 @@ use super::episode::{Step, Transition};
 use super::input::{Globals, Outcome};
 use super::judge::Court;
 use super::province::Province;
-use super::rule::{Manifest, RuleSet, RuleStatus};
+use super::rule::{Manifest, Rule, RuleSet, RuleStatus};
 use super::schema::Stream;
 use super::sentence::Sentence;
 use super::settle::{COMPOSITE, settle, write};
@@ -62,11 +62,16 @@ impl Province {
         self.replace_set(Arc::clone(set), globals);
         for (at, rule) in set.rules().iter().enumerate() {
             let manifest = rule.manifest();
-            let before = old.rule(&manifest.id);
-            let is_new = manifest.status.is_judged()
-                && before.is_none_or(|before| !before.judges_like(rule));
-            if is_new {
-                catches.extend(self.enter(at, manifest, clock));
+            if !manifest.status.is_judged() {
+                continue;
+            }
+            let before = old.rule(&manifest.id).filter(|b| b.judges_like(rule));
+            // One that is known is gone through again when it asks for another part of the past.
+            let asks = |before: &Arc<Rule>| {
+                0 < manifest.fill_ms && before.manifest().fill_ms != manifest.fill_ms
+            };
+            if before.is_none_or(asks) {
+                catches.extend(self.enter(at, (manifest, before.is_some()), clock));
             }
         }
         let seq = self.globals.seq;
@@ -96,7 +101,12 @@ impl Province {
     }
 
     /// Notes from when on a text that is new in force judges, and how much of the past it sees; gives what it has to catch up with.
-    fn enter(&mut self, at: usize, manifest: &Manifest, clock: EventTime) -> Option<Catch> {
+    fn enter(
+        &mut self,
+        at: usize,
+        (manifest, is_known): (&Manifest, bool),
+        clock: EventTime,
+    ) -> Option<Catch> {
         let kept = |streams: &mut dyn Iterator<Item = &Stream>| {
             streams
                 .filter_map(|stream| self.globals.kept_from(*stream))
@@ -108,8 +118,13 @@ impl Province {
         let since = clock.plus_ms(-manifest.fill_ms);
         let since = reach.map_or(since, |reach| since.max(reach));
         let conduct = self.globals.conduct.get_mut(at)?;
-        conduct.judged_from = Some(since.min(clock));
-        conduct.whole_from = whole.filter(|whole| since < *whole);
+        // What a known text has judged it has judged; `None` is everything.
+        conduct.judged_from = match (is_known, conduct.judged_from) {
+            (true, known) => known.map(|known| known.min(since)),
+            (false, _) => Some(since.min(clock)),
+        };
+        let begin = conduct.judged_from.unwrap_or(EventTime::MIN);
+        conduct.whole_from = whole.filter(|whole| begin < *whole);
         conduct.filled = 0;
         (0 < manifest.fill_ms).then_some(Catch {
             rule: at,

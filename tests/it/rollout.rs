@@ -148,6 +148,28 @@ fn a_rule_that_is_filled_back_wakes_nobody_until_something_happens() {
 }
 
 #[test]
+fn the_past_can_be_asked_for_later() {
+    let mut province = Province::new(set(vec![base()]), 2);
+    step(&mut province, 0, &STORY);
+    let clock = province.clock();
+    let with = |more: &str| set(vec![base(), rule("XX-001", more, "30d", 2)]);
+    province.change_rules(&with("status: \"shadow\","));
+    assert_eq!(findings(&province, "XX-001").len(), 0);
+    province.change_rules(&with("status: \"active\", fill: \"30d\","));
+    assert_eq!(findings(&province, "XX-001").len(), 3);
+    let noted = conduct(&province, "XX-001");
+    assert_eq!(noted.judged_from, Some(clock.plus_ms(-30 * DAY_MS)));
+    // A shorter past takes nothing back.
+    assert_eq!(
+        told(&province.change_rules(&with("fill: \"5d\","))),
+        Vec::<String>::new()
+    );
+    assert_eq!(findings(&province, "XX-001").len(), 3);
+    let noted = conduct(&province, "XX-001");
+    assert_eq!(noted.judged_from, Some(clock.plus_ms(-30 * DAY_MS)));
+}
+
+#[test]
 fn a_shadow_that_is_put_into_service_wakes_nobody_for_the_past() {
     let mut province = Province::new(
         set(vec![
