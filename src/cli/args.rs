@@ -52,6 +52,8 @@ pub enum Command {
     Exchange(ExchangeArgs),
     /// Events as Parquet files: fill an archive from sources, look at it, write it out.
     Archive(ArchiveArgs),
+    /// Watch a running engine at the terminal: warnings, sources, sinks, rules.
+    Top(TopArgs),
     /// Check the audit log.
     Audit(AuditArgs),
     /// Make a token for the HTTP doors.
@@ -190,6 +192,26 @@ pub struct GenerateArgs {
     /// Where to write; made if it is not there.
     #[arg(long)]
     pub out: PathBuf,
+}
+
+/// `top`
+#[derive(Debug, clap::Args)]
+pub struct TopArgs {
+    /// Where the engine's doors are.
+    #[arg(long, default_value = "http://127.0.0.1:9464")]
+    pub url: String,
+    /// A file with a token of role reader, mode 0600; needed when the engine has tokens.
+    #[arg(long)]
+    pub token_file: Option<PathBuf>,
+    /// Who may vouch for the engine's certificate, PEM; without it the public ones.
+    #[arg(long)]
+    pub ca: Option<PathBuf>,
+    /// Seconds between two looks.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub every: u64,
+    /// Print once, as plain lines, and end; so it does as well when the output is no terminal.
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// `dlq`

@@ -17,6 +17,7 @@ mod rule;
 mod run;
 mod summary;
 mod token;
+mod top;
 
 pub use args::Args;
 
@@ -86,6 +87,7 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
             exchange::exchange(&order, format)
         }
         Command::Archive(args) => archive::archive(&args.command, format),
+        Command::Top(args) => top::top(&args, format),
         Command::Audit(audit) => audit::audit(&audit, format),
         Command::Token(args) => {
             let (mut out, mut notes) = (std::io::stdout().lock(), std::io::stderr().lock());
