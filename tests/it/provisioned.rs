@@ -243,3 +243,23 @@ fn provisioning_files_have_the_documented_shape() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+#[test]
+fn the_compose_file_mounts_what_is_there() {
+    let compose = yaml("grafana/compose.yml");
+    let services = compose["services"].as_object().unwrap();
+    let names: Vec<&String> = services.keys().collect();
+    assert_eq!(names, ["alertmanager", "engine", "grafana", "prometheus"]);
+    for (name, service) in services {
+        assert!(word(service, "image").contains(':'), "{name}: no version");
+        for volume in list(service, "volumes") {
+            let (from, _) = volume.as_str().unwrap().split_once(':').unwrap();
+            if from.starts_with('.') {
+                let path = project("grafana").join(from);
+                assert!(path.exists(), "{name}: {from} is not there");
+            } else {
+                assert!(compose["volumes"].get(from).is_some(), "{name}: {from}");
+            }
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! All rows are registered, handles count where they say, labels stay bounded.
 
-use super::table::TABLE;
+use super::table::{Kind, Spec, TABLE};
 use super::*;
+use crate::runtime::http::routes::ROUTES;
 
 const NOW: EventTime = EventTime(1_772_294_400_000);
 
@@ -131,4 +132,72 @@ fn a_connector_asked_for_twice_is_the_same() {
     metrics.connector("a", None, NOW).records.inc();
     let again = metrics.connector("a", None, NOW.plus_ms(5));
     assert_eq!(again.records.get(), 1);
+}
+
+/// How many values a label has at the most, with the largest installation that is thought of: 1,000 rules, 64 connectors.
+fn values_max(label: &str) -> usize {
+    match label {
+        "rule" => 1_000,
+        "connector" => 64,
+        "code" => RejectCode::ALL.len(),
+        "outcome" => 5,
+        "level" => Level::ALL.len(),
+        "city" => CITIES.len(),
+        "transition" => Transition::ALL.len(),
+        "status" => 24,
+        "share" => QUANTILES.len(),
+        "kind" => SubjectKind::ALL.len(),
+        "sink" => 8,
+        "hash" | "version" => 1,
+        "route" => ROUTES.len() + 1,
+        "state" => 12,
+        "step" => 40,
+        "verdict" => 8,
+        "on_time" | "order" => 2,
+        other => panic!("how many values has the label {other}? Bound it, then write it down here"),
+    }
+}
+
+#[test]
+fn a_thousand_rules_give_fewer_than_fifty_thousand_series_however_many_subjects() {
+    let bound_of = |spec: &Spec| {
+        let children: usize = spec.labels.iter().map(|label| values_max(label)).product();
+        let buckets = match spec.kind {
+            Kind::Histogram if spec.labels.is_empty() => COMMIT_BUCKETS_SECONDS.len() + 3,
+            Kind::Histogram => LATENESS_BUCKETS_SECONDS.len() + 3,
+            Kind::Counter | Kind::Gauge => 1,
+        };
+        (spec.name, children * buckets)
+    };
+    let bounds: BTreeMap<&str, usize> = TABLE.iter().map(bound_of).collect();
+    let bound: usize = bounds.values().sum();
+    assert!(bound < 50_000, "{bound}: {bounds:?}");
+
+    // What is really there with so many rules and connectors is within the bound, metric by metric.
+    let metrics = Metrics::new(NOW);
+    for n in 0..1_000 {
+        metrics.rule(&format!("R-{n}"));
+    }
+    for n in 0..64 {
+        metrics.connector(&format!("c-{n}"), Some(1), NOW);
+    }
+    for kind in SubjectKind::ALL {
+        metrics.subjects(kind, 1_000_000);
+    }
+    let text = metrics.render(NOW);
+    let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let base = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| {
+                name.strip_suffix(end)
+                    .filter(|base| bounds.contains_key(base))
+            })
+            .unwrap_or(name);
+        *counted.entry(base).or_default() += 1;
+    }
+    for (name, count) in counted {
+        assert!(count <= bounds[name], "{name}: {count} series");
+    }
 }
