@@ -76,6 +76,7 @@ impl Doors {
         until_end: bool,
     ) -> Result<Self, DoorsError> {
         let metrics = Arc::new(Metrics::new(clock.now()));
+        look_around(config, &metrics);
         if let Some(exchange) = &job.exchange {
             exchange.count_with(metrics.exchange());
         }
@@ -302,6 +303,18 @@ fn serve(http: &HttpConfig, behind: Behind) -> Result<(Server, oneshot::Sender<(
     };
     let server = Server::start(http, Limits::default(), behind, shutdown)?;
     Ok((server, close))
+}
+
+/// What runs out: the disk, certificates.
+fn look_around(config: &Config, metrics: &Metrics) {
+    metrics.around.disk(&config.engine.state);
+    if let Some(tls) = config.http.as_ref().and_then(|http| http.tls.as_ref()) {
+        metrics.around.certificate("http", &tls.cert);
+    }
+    let gateway = config.exchange.as_ref().map(|exchange| &exchange.gateway);
+    if let Some((certificate, _)) = gateway.and_then(|gateway| gateway.client.as_ref()) {
+        metrics.around.certificate("exchange", certificate);
+    }
 }
 
 /// One for each Alertmanager.

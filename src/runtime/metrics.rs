@@ -10,6 +10,7 @@
 //! bounds   labels: connectors × 15 codes, 4 levels × 14 cities × 5 transitions, rules, sinks; no subject ever
 //! errors   none: a row that cannot be registered is a bug, and a test registers all of them
 
+pub mod around;
 pub mod exchange;
 pub mod latency;
 mod registrar;
@@ -20,6 +21,7 @@ use crate::engine::event::SubjectKind;
 use crate::engine::reject::RejectCode;
 use crate::engine::subject::view::Level;
 use crate::engine::time::EventTime;
+use around::Around;
 pub use exchange::ExchangeMetrics;
 use latency::Latency;
 use prometheus::{
@@ -148,6 +150,8 @@ pub struct Metrics {
     pub http_connections: IntGauge,
     /// HTTP connections closed because there were too many.
     pub http_connections_refused: IntCounter,
+    /// The disk and the certificates.
+    pub around: Around,
     exchange: ExchangeMetrics,
     calendar_until: IntGauge,
     logical_clock: IntGauge,
@@ -218,6 +222,10 @@ impl Metrics {
                 r.int_gauge("fenghuo_exchange_waiting"),
                 r.int_gauge("fenghuo_exchange_parked"),
                 r.int_gauge("fenghuo_exchange_oldest_seconds"),
+            ),
+            around: Around::new(
+                r.int_gauge("fenghuo_disk_free_bytes"),
+                r.int_gauges("fenghuo_certificate_expiry_timestamp_seconds"),
             ),
             calendar_until: r.int_gauge("fenghuo_calendar_until_timestamp_seconds"),
             logical_clock: r.int_gauge("fenghuo_logical_clock_timestamp_seconds"),
@@ -344,6 +352,7 @@ impl Metrics {
 
     /// Everything as Prometheus text, ages and percentiles as of `now` (wall time).
     pub fn render(&self, now: EventTime) -> String {
+        self.around.look();
         for connector in lock(&self.connectors).values() {
             let last = EventTime(connector.last_record_ms.load(Ordering::Relaxed));
             connector.silence.set(age_seconds(last, now));

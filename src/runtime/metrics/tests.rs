@@ -23,6 +23,12 @@ fn every_row_is_registered_and_shown() {
     metrics.sink("file");
     metrics.rule_set("0123456789abcdef");
     metrics.request("/healthz", 200);
+    let dir = tempfile::tempdir().unwrap();
+    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(dir.path().join("tls.crt"), key.cert.pem()).unwrap();
+    metrics
+        .around
+        .certificate("http", &dir.path().join("tls.crt"));
     let text = metrics.render(NOW);
     for spec in TABLE {
         let help = format!("# HELP {} {}", spec.name, spec.help);
@@ -147,13 +153,12 @@ fn values_max(label: &str) -> usize {
         "status" => 24,
         "share" => QUANTILES.len(),
         "kind" => SubjectKind::ALL.len(),
-        "sink" => 8,
+        "sink" | "verdict" => 8,
         "hash" | "version" => 1,
+        "certificate" | "on_time" | "order" => 2,
         "route" => ROUTES.len() + 1,
         "state" => 12,
         "step" => 40,
-        "verdict" => 8,
-        "on_time" | "order" => 2,
         other => panic!("how many values has the label {other}? Bound it, then write it down here"),
     }
 }
