@@ -176,9 +176,10 @@ pub fn day_of_date(date: Date) -> i32 {
 
 /// The civil date that is `day` days after 1970-01-01; beyond jiff's years, its last date.
 pub fn date_of_day(day: i32) -> Date {
-    use jiff::ToSpan;
-    Date::constant(1970, 1, 1)
-        .checked_add(i64::from(day).days())
+    let epoch = Date::constant(1970, 1, 1);
+    jiff::Span::new()
+        .try_days(day)
+        .and_then(|span| epoch.checked_add(span))
         .unwrap_or(if day < 0 { Date::MIN } else { Date::MAX })
 }
 
@@ -366,6 +367,13 @@ mod tests {
         assert_eq!(as_of(day, Precision::Day).0, day.0 + DAY_MS - 1);
         assert_eq!(as_of(minute, precision).0, minute.0 + MINUTE_MS - 1);
         assert_eq!(as_of(minute, Precision::Second), minute);
+    }
+
+    #[test]
+    fn days_beyond_the_calendar_are_its_ends() {
+        assert_eq!(date_of_day(i32::MIN), Date::MIN);
+        assert_eq!(date_of_day(i32::MAX), Date::MAX);
+        assert_eq!(date_of_day(-1), Date::constant(1969, 12, 31));
     }
 
     #[test]

@@ -333,7 +333,9 @@ fn dead_entry(connector: &str, record: &Decoded, reject: &Reject, clock: EventTi
         offset: record.place.from,
         line_no: record.place.number,
     };
-    DeadLetter::new(place, reject.clone(), Some(clock), record.bytes())
+    // A record before which none was good has no time.
+    let clock = Some(clock).filter(|clock| *clock != EventTime::MIN);
+    DeadLetter::new(place, reject.clone(), clock, record.bytes())
         .with_header(record.header.as_deref())
         .to_entry(0)
 }
