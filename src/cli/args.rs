@@ -54,6 +54,10 @@ pub enum Command {
     Archive(ArchiveArgs),
     /// Watch a running engine at the terminal: warnings, sources, sinks, rules.
     Top(TopArgs),
+    /// Kafka topics that a configuration needs: make and check them.
+    #[cfg(feature = "rdkafka")]
+    #[command(subcommand)]
+    Topics(TopicsCommand),
     /// Check the audit log.
     Audit(AuditArgs),
     /// Make a token for the HTTP doors.
@@ -86,6 +90,41 @@ pub struct RunArgs {
     /// Stop when the sources are exhausted.
     #[arg(long)]
     pub until_end: bool,
+}
+
+/// `topics …`
+#[cfg(feature = "rdkafka")]
+#[derive(Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Make those that the sinks write and that are missing.
+    Create(TopicsCreateArgs),
+    /// Look at all of them; exit code 1 when something is wrong.
+    Check {
+        /// The configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+/// `topics create`
+#[cfg(feature = "rdkafka")]
+#[derive(Debug, clap::Args)]
+pub struct TopicsCreateArgs {
+    /// The configuration.
+    #[arg(long)]
+    pub config: PathBuf,
+    /// Say what would be made, make nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Partitions a topic.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(i32).range(1..=1_000))]
+    pub partitions: i32,
+    /// Copies of each partition.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=9))]
+    pub replication: i32,
+    /// Days for which messages are kept; without it for good.
+    #[arg(long)]
+    pub retention_days: Option<u32>,
 }
 
 /// Where state is.

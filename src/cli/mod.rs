@@ -18,6 +18,8 @@ mod run;
 mod summary;
 mod token;
 mod top;
+#[cfg(feature = "rdkafka")]
+mod topics;
 
 pub use args::Args;
 
@@ -86,6 +88,8 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
             logging::start(args.log, None)?;
             exchange::exchange(&order, format)
         }
+        #[cfg(feature = "rdkafka")]
+        Command::Topics(command) => topics::topics(&command, format),
         Command::Archive(args) => archive::archive(&args.command, format),
         Command::Top(args) => top::top(&args, format),
         Command::Audit(audit) => audit::audit(&audit, format),

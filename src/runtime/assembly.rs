@@ -6,12 +6,14 @@ use super::alert::AlertsConfig;
 use super::bundle::{self, BundleError};
 use super::clock::Clock;
 use super::config::exchange::ExchangeConfig;
+use super::config::kafka::{KafkaConfig, KafkaSource};
 use super::config::{ClockKind, Config, FileOrder, SourceConfig, SourceKind};
 use super::exchange::ExchangeError;
 use super::exchange::desk::Desk;
 use super::exchange::gateway::Gateway;
 use super::exchange::worker::{Equipment, Exchange};
 use super::journal::Head;
+use super::kafka::tally::Tally;
 use super::rollout::place::PlaceError;
 use super::run::Job;
 use super::sink::{FileSink, OutputKind, Sink, StdoutSink, WebhookConfig, WebhookSink};
@@ -102,6 +104,15 @@ pub enum AssemblyError {
     /// The national exchange.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    /// The settings of Kafka.
+    #[cfg(feature = "rdkafka")]
+    #[error(transparent)]
+    Kafka(#[from] super::kafka::SettingsError),
+    /// This build cannot do it.
+    #[error(
+        "the configuration names Kafka, but this build is without it; build with the feature \"rdkafka\""
+    )]
+    NoKafka,
     /// A sink cannot be opened.
     #[error("cannot open a sink")]
     Sink(#[from] super::sink::SinkError),
@@ -156,6 +167,9 @@ pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, AssemblyError> {
         };
         sinks.push(Box::new(WebhookSink::new(config)?));
     }
+    if let (Some(sink), Some(kafka)) = (&config.sinks.kafka, &config.kafka) {
+        sinks.push(kafka_sink(kafka, &sink.prefix)?);
+    }
     Ok(sinks)
 }
 
@@ -208,7 +222,8 @@ pub fn job(
     (base, until_end, clock): (&Path, bool, &Clock),
 ) -> Result<Job, AssemblyError> {
     let store = DiskStore::open(&config.engine.state)?;
-    let specs = specs(config, &parts, key, (base, until_end, clock))?;
+    let kafka = Tally::default();
+    let specs = specs(config, &parts, key, (base, until_end, clock), &kafka)?;
     let mut sinks = sinks(config)?;
     let exchange = match &config.exchange {
         None => None,
@@ -235,6 +250,7 @@ pub fn job(
         journal_bytes_max: config.engine.checkpoint_journal_bytes,
         questions: None,
         exchange,
+        kafka,
         archive: config.archive.clone(),
     })
 }
@@ -246,9 +262,59 @@ pub fn lanes(
     key: &Arc<[u8]>,
     how: (&Path, bool, &Clock),
 ) -> Result<Vec<Box<dyn Lane>>, AssemblyError> {
-    let specs = specs(config, parts, key, how)?;
+    let specs = specs(config, parts, key, how, &Tally::default())?;
     let head = Head::default();
     Ok(specs.into_iter().map(|spec| lane(spec, &head)).collect())
+}
+
+/// What a lane is made of.
+#[derive(Debug)]
+enum LaneSpec {
+    File(Box<FileLaneSpec>),
+    #[cfg(feature = "rdkafka")]
+    Kafka(Box<super::kafka::KafkaLaneSpec>),
+}
+
+type Made = ((usize, Arc<Connector>), Arc<[u8]>, bool, Clock);
+
+#[cfg(feature = "rdkafka")]
+fn kafka_spec(
+    (source, kafka): (&SourceConfig, &KafkaSource),
+    cluster: &KafkaConfig,
+    (connector, personal_key, until_end, clock): Made,
+    tally: &Tally,
+) -> Result<LaneSpec, AssemblyError> {
+    Ok(LaneSpec::Kafka(Box::new(super::kafka::KafkaLaneSpec {
+        name: format!("{}:kafka:{}", source.connector, kafka.topic),
+        source: kafka.clone(),
+        settings: super::kafka::Settings::new(cluster)?,
+        connector,
+        personal_key,
+        until_end,
+        clock,
+        tally: tally.clone(),
+    })))
+}
+
+#[cfg(not(feature = "rdkafka"))]
+fn kafka_spec(
+    _: (&SourceConfig, &KafkaSource),
+    _: &KafkaConfig,
+    _: Made,
+    _: &Tally,
+) -> Result<LaneSpec, AssemblyError> {
+    Err(AssemblyError::NoKafka)
+}
+
+#[cfg(feature = "rdkafka")]
+fn kafka_sink(cluster: &KafkaConfig, prefix: &str) -> Result<Box<dyn Sink>, AssemblyError> {
+    let settings = super::kafka::Settings::new(cluster)?;
+    Ok(Box::new(super::kafka::KafkaSink::new(settings, prefix)))
+}
+
+#[cfg(not(feature = "rdkafka"))]
+fn kafka_sink(_: &KafkaConfig, _: &str) -> Result<Box<dyn Sink>, AssemblyError> {
+    Err(AssemblyError::NoKafka)
 }
 
 fn specs(
@@ -256,7 +322,8 @@ fn specs(
     parts: &Parts,
     key: &Arc<[u8]>,
     how: (&Path, bool, &Clock),
-) -> Result<Vec<FileLaneSpec>, AssemblyError> {
+    tally: &Tally,
+) -> Result<Vec<LaneSpec>, AssemblyError> {
     let mut specs = Vec::new();
     for source in &config.sources {
         let found = parts
@@ -272,7 +339,14 @@ fn specs(
                 known: known.join(", "),
             });
         };
-        specs.extend(spec(source, connector, key, how));
+        if let SourceKind::Kafka(kafka) = &source.kind {
+            let cluster = config.kafka.as_ref().ok_or(AssemblyError::NoKafka)?;
+            let (_, until_end, clock) = how;
+            let made = (connector, Arc::clone(key), until_end, clock.clone());
+            specs.push(kafka_spec((source, kafka), cluster, made, tally)?);
+            continue;
+        }
+        specs.extend(spec(source, connector, key, how).map(|spec| LaneSpec::File(Box::new(spec))));
     }
     Ok(specs)
 }
@@ -287,7 +361,7 @@ fn spec(
         SourceKind::File { path, order } => (path.clone(), false, String::new(), *order),
         SourceKind::Directory { path, glob, order } => (path.clone(), true, glob.clone(), *order),
         SourceKind::Stdin => (PathBuf::from("-"), false, String::new(), FileOrder::Listed),
-        SourceKind::Http => return None,
+        SourceKind::Http | SourceKind::Kafka(_) => return None,
     };
     let shown = path
         .strip_prefix(base)
@@ -307,7 +381,21 @@ fn spec(
     })
 }
 
-fn lane(spec: FileLaneSpec, head: &Head) -> Box<dyn Lane> {
+fn lane(spec: LaneSpec, head: &Head) -> Box<dyn Lane> {
+    match spec {
+        LaneSpec::File(spec) => file_lane(*spec, head),
+        #[cfg(feature = "rdkafka")]
+        LaneSpec::Kafka(spec) => {
+            let known = head.sources.get(&spec.name).map(|p| p.files.clone());
+            Box::new(super::kafka::KafkaLane::new(
+                *spec,
+                known.unwrap_or_default(),
+            ))
+        }
+    }
+}
+
+fn file_lane(spec: FileLaneSpec, head: &Head) -> Box<dyn Lane> {
     let known = head.sources.get(&spec.name).map(|p| p.files.clone());
     // What a pipe gives is gone once it is read; it begins anew.
     let positions = known

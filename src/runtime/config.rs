@@ -9,12 +9,14 @@
 //! errors   [`ConfigError`]: the file cannot be read, or `file:line:column: …`
 
 pub mod exchange;
+pub mod kafka;
 pub mod sinks;
 pub mod table;
 
 use super::rollout::RulesPlace;
 use super::secret::{SecretError, Sensitive, read_secret};
 use exchange::{ExchangeConfig, exchange};
+use kafka::{KafkaConfig, KafkaSource, kafka};
 use sinks::{SinksConfig, sinks};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -81,6 +83,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// Where warnings go; at least one.
     pub sinks: SinksConfig,
+    /// The Kafka cluster; none if there is no `[kafka]`.
+    pub kafka: Option<KafkaConfig>,
     /// The national exchange; none if there is no `[exchange]`.
     pub exchange: Option<ExchangeConfig>,
     /// The doors; none if there is no `[http]`.
@@ -164,6 +168,8 @@ pub enum SourceKind {
     Stdin,
     /// `POST /api/v1/events/<connector>`.
     Http,
+    /// A Kafka topic.
+    Kafka(KafkaSource),
 }
 
 /// How records of several files are mixed.
@@ -235,8 +241,12 @@ impl Config {
             defaults::CONNECTORS_DIR,
         )?;
         let http = http(&mut file, dir)?;
-        let sources = sources(&mut file, dir, http.is_some())?;
+        let kafka = kafka(&mut file, dir)?;
+        let sources = sources(&mut file, dir, (http.is_some(), kafka.is_some()))?;
         let sinks = sinks(&mut file, dir)?;
+        if sinks.kafka.is_some() && kafka.is_none() {
+            return Err(file.error(&file.at(), "[sinks.kafka] needs [kafka] with its brokers"));
+        }
         let exchange = exchange(&mut file, dir)?;
         let audit = one_path(&mut file, "audit", "path", dir, defaults::AUDIT)?;
         let archive = match file.table("archive")? {
@@ -254,6 +264,7 @@ impl Config {
             connectors_dir,
             sources,
             sinks,
+            kafka,
             exchange,
             http,
             audit,
@@ -329,7 +340,7 @@ fn engine(file: &mut Table<'_>, dir: &Path) -> Result<EngineConfig, TomlError> {
 fn sources(
     file: &mut Table<'_>,
     dir: &Path,
-    has_http: bool,
+    (has_http, has_kafka): (bool, bool),
 ) -> Result<Vec<SourceConfig>, TomlError> {
     let tables = file.tables("source")?;
     if tables.is_empty() {
@@ -346,7 +357,12 @@ fn sources(
             }
             SourceKind::Stdin => "standard input".to_owned(),
             SourceKind::Http => format!("http {}", source.connector),
+            SourceKind::Kafka(source) => format!("topic {}", source.topic),
         };
+        if matches!(source.kind, SourceKind::Kafka(_)) && !has_kafka {
+            let what = "a source of kind \"kafka\" needs [kafka] with its brokers";
+            return Err(table.error(&at, what));
+        }
         if source.kind == SourceKind::Http && !has_http {
             return Err(table.error(
                 &at,
@@ -372,6 +388,7 @@ enum KindWord {
     Directory,
     Stdin,
     Http,
+    Kafka,
 }
 
 fn source(table: &mut Table<'_>, dir: &Path) -> Result<SourceConfig, TomlError> {
@@ -380,6 +397,7 @@ fn source(table: &mut Table<'_>, dir: &Path) -> Result<SourceConfig, TomlError> 
         ("directory", KindWord::Directory),
         ("stdin", KindWord::Stdin),
         ("http", KindWord::Http),
+        ("kafka", KindWord::Kafka),
     ];
     let Some(kind) = table.optional_choice("kind", &kinds)? else {
         return Err(table.missing("kind"));
@@ -397,6 +415,7 @@ fn source(table: &mut Table<'_>, dir: &Path) -> Result<SourceConfig, TomlError> 
         },
         KindWord::Stdin => SourceKind::Stdin,
         KindWord::Http => SourceKind::Http,
+        KindWord::Kafka => SourceKind::Kafka(kafka::source(table)?),
     };
     Ok(SourceConfig {
         connector: connector.value,

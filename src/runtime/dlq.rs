@@ -289,7 +289,7 @@ fn base64_of(bytes: &[u8]) -> String {
     text
 }
 
-fn bytes_of_base64(text: &str) -> Option<Vec<u8>> {
+pub(super) fn bytes_of_base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return None;

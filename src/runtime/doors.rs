@@ -9,6 +9,7 @@ use super::config::{Config, HttpConfig, SourceKind};
 use super::http::behind::Health;
 use super::http::{Doors as Behind, Limits, ServeError, Server, StartError};
 use super::journal::Head;
+use super::kafka::tally::Tally;
 use super::keeper::Delivery;
 use super::metrics::{
     ConnectorMetrics, Metrics, Outcome as Became, RuleMetrics, SanctionStatus, Transition as Told,
@@ -65,6 +66,7 @@ pub struct Doors {
     server: Option<(Server, oneshot::Sender<()>)>,
     alerts: Vec<Alerts>,
     _watching: Option<Watching>,
+    kafka: Tally,
 }
 
 impl Doors {
@@ -144,6 +146,7 @@ impl Doors {
             server,
             alerts,
             _watching: watching,
+            kafka: job.kafka.clone(),
         })
     }
 
@@ -411,6 +414,10 @@ impl Watch for Doors {
             let sink = self.metrics.sink(&delivery.sink);
             sink.deliveries.inc_by(delivery.delivered);
             sink.failures.inc_by(delivery.failures);
+        }
+        for (topic, partition, reading) in self.kafka.readings() {
+            self.metrics
+                .partition((&topic, partition), reading.lag(), reading.watermark);
         }
         let waiting = deliveries.iter().map(|d| d.waiting).max().unwrap_or(0);
         self.metrics

@@ -176,6 +176,8 @@ struct Families {
     end_to_end: GaugeVec,
     rule_set: IntGaugeVec,
     requests: IntCounterVec,
+    kafka_lag: IntGaugeVec,
+    kafka_watermark: IntGaugeVec,
 }
 
 impl Metrics {
@@ -276,6 +278,17 @@ impl Metrics {
             errors: f.errors.with_label_values(&[id]),
             differences: f.differences.with_label_values(&[id]),
             suspended: f.suspended.with_label_values(&[id]),
+        }
+    }
+
+    /// How far a partition of a topic is read.
+    pub fn partition(&self, (topic, partition): (&str, i32), lag: u64, watermark: EventTime) {
+        let labels = [topic, &partition.to_string()];
+        let lag = i64::try_from(lag).unwrap_or(i64::MAX);
+        self.families.kafka_lag.with_label_values(&labels).set(lag);
+        if watermark != EventTime::MIN {
+            let gauge = self.families.kafka_watermark.with_label_values(&labels);
+            gauge.set(unix_seconds(watermark));
         }
     }
 
@@ -388,6 +401,8 @@ impl Families {
                 LATENESS_BUCKETS_SECONDS,
             ),
             watermark: r.int_gauges("fenghuo_connector_watermark_timestamp_seconds"),
+            kafka_lag: r.int_gauges("fenghuo_kafka_lag_messages"),
+            kafka_watermark: r.int_gauges("fenghuo_kafka_watermark_timestamp_seconds"),
             silence: r.gauges("fenghuo_connector_silence_seconds"),
             silence_limit: r.int_gauges("fenghuo_connector_silence_limit_seconds"),
             firings: r.int_counters("fenghuo_rule_firings_total"),

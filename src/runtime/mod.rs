@@ -21,6 +21,7 @@ pub mod backtest;
 pub mod sink;
 pub mod alert;
 pub mod exchange;
+pub mod kafka;
 pub mod dlq;
 // Watching and the doors.
 pub mod digest;

@@ -14,6 +14,7 @@ use super::archive::keep::Keep;
 use super::clock::{Clock, Stopwatch};
 use super::exchange::worker::Exchange;
 use super::journal::Head;
+use super::kafka::tally::Tally;
 use super::keeper::{Commit, Delivery, KeepError, Keeper};
 use super::logging::chain;
 use super::pipeline::{Pipeline, PipelineError, Receipt, Stepped};
@@ -66,6 +67,8 @@ pub struct Job {
     pub questions: Option<Receiver<Question>>,
     /// The national exchange; its sink is among the sinks.
     pub exchange: Option<Exchange>,
+    /// How far each partition of a topic is read.
+    pub kafka: Tally,
     /// Where every event that was applied is kept for back-tests.
     pub archive: Option<std::path::PathBuf>,
 }
@@ -383,7 +386,7 @@ fn turn_until(
                 told = None;
                 turned
             }
-            Err(PipelineError::Source(fault)) if settings.clock.is_some() => {
+            Err(PipelineError::Source(fault)) if settings.clock.is_some() && !fault.is_final() => {
                 // A live run goes on: the source may come back. The same fault is told once.
                 let message = chain(&fault);
                 if told.as_ref() != Some(&message) {

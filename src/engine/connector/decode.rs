@@ -19,6 +19,7 @@ pub struct Decoder {
     connector: Arc<Connector>,
     key: PersonalKey,
     header: Option<Header>,
+    is_of_messages: bool,
 }
 
 impl Decoder {
@@ -32,6 +33,16 @@ impl Decoder {
             connector,
             key: PersonalKey::new(&personal_key),
             header: None,
+            is_of_messages: false,
+        }
+    }
+
+    /// A decoder of messages that are one JSON object each, in UTF-8, with the columns of the feed: what capture of
+    /// database changes makes of the table that a CSV feed is a dump of.
+    pub fn of_messages(connector: Arc<Connector>, personal_key: Arc<[u8]>) -> Self {
+        Self {
+            is_of_messages: true,
+            ..Self::new(connector, personal_key)
         }
     }
 
@@ -87,6 +98,7 @@ impl Decoder {
                 return Ok(event);
             }
             Layout::Json(plan) => (plan, rows::json_row(plan, &text)?),
+            Layout::Csv(plan) if self.is_of_messages => (plan, rows::json_row(plan, &text)?),
             Layout::Csv(plan) => {
                 let Some(header) = &self.header else {
                     let message = "a row before the file's header";
@@ -106,7 +118,12 @@ impl Decoder {
 
     /// The record's text; bytes that are not of the declared character set are refused, never replaced.
     fn decoded<'a>(&self, record: &'a [u8]) -> Result<Cow<'a, str>, Reject> {
-        let (text, charset) = match self.connector.charset {
+        let charset = if self.is_of_messages {
+            Charset::Utf8
+        } else {
+            self.connector.charset
+        };
+        let (text, charset) = match charset {
             Charset::Utf8 => (
                 core::str::from_utf8(record).ok().map(Cow::Borrowed),
                 "UTF-8",

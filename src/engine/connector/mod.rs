@@ -136,6 +136,14 @@ impl Connector {
         }
     }
 
+    /// Whether its records are changes with the row before and after.
+    pub fn reads_changes(&self) -> bool {
+        match &self.layout {
+            Layout::Json(plan) | Layout::Csv(plan) => plan.outer.is_some(),
+            Layout::Canonical => false,
+        }
+    }
+
     /// What people call the feed.
     pub fn title(&self) -> &str {
         &self.title

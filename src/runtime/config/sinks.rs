@@ -1,5 +1,6 @@
 //! `[sinks.*]`: where warnings go. A configuration without any sink is refused, because warnings would reach nobody.
 
+use super::kafka::{KafkaSinkConfig, sink as kafka_sink};
 use super::table::{Placed, Table, TomlError};
 use super::{defaults, path};
 use crate::engine::subject::view::Level;
@@ -15,6 +16,8 @@ pub struct SinksConfig {
     pub stdout: bool,
     /// A webhook.
     pub webhook: Option<WebhookConfig>,
+    /// Topics.
+    pub kafka: Option<KafkaSinkConfig>,
     /// Alertmanagers that are told of open warnings.
     pub alertmanager: Option<AlertmanagerConfig>,
 }
@@ -73,18 +76,25 @@ pub(super) fn sinks(file: &mut Table<'_>, dir: &Path) -> Result<SinksConfig, Tom
         });
         sink.finish()?;
     }
+    if let Some(mut sink) = table.table("kafka")? {
+        config.kafka = Some(kafka_sink(&mut sink)?);
+        sink.finish()?;
+    }
     if let Some(mut sink) = table.table("alertmanager")? {
         config.alertmanager = Some(alertmanager(&mut sink, dir)?);
         sink.finish()?;
-        let is_alone = config.file.is_none() && !config.stdout && config.webhook.is_none();
+        let is_alone = config.file.is_none()
+            && !config.stdout
+            && config.webhook.is_none()
+            && config.kafka.is_none();
         if is_alone && table.is_empty() {
             let what = "Alertmanager only shows what is open: sanction proposals and dead letters would reach nobody; \
-                        add [sinks.file], [sinks.stdout] or [sinks.webhook]";
+                        add [sinks.file], [sinks.stdout], [sinks.webhook] or [sinks.kafka]";
             return Err(table.error(&table.at(), what));
         }
     }
     if config == SinksConfig::default() && table.is_empty() {
-        let what = "no sink: warnings would reach nobody; add [sinks.file], [sinks.stdout] or [sinks.webhook]";
+        let what = "no sink: warnings would reach nobody; add [sinks.file], [sinks.stdout], [sinks.webhook] or [sinks.kafka]";
         return Err(table.error(&table.at(), what));
     }
     table.finish()?;

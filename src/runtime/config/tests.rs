@@ -51,7 +51,16 @@ fn the_example_shows_the_defaults() {
     let kinds = |config: &Config| -> Vec<SourceKind> {
         config.sources.iter().map(|s| s.kind.clone()).collect()
     };
-    assert_eq!(kinds(&full), kinds(&shown));
+    let (topics, others): (Vec<SourceKind>, Vec<SourceKind>) = kinds(&full)
+        .into_iter()
+        .partition(|kind| matches!(kind, SourceKind::Kafka(_)));
+    assert_eq!(others, kinds(&shown));
+    let least = parse(&format!(
+        "{}[kafka]\nbrokers = \"b:1\"\n[[source]]\nkind = \"kafka\"\nconnector = \"c\"\ntopic = \"credit.licence\"\n",
+        "[engine]\n[sinks.stdout]\n"
+    ));
+    assert_eq!(topics, kinds(&least.unwrap()));
+    assert!(full.kafka.unwrap().sasl.is_some() && full.sinks.kafka.is_some());
     let webhook = full.sinks.webhook.take().unwrap();
     assert_eq!(webhook.timeout_ms, defaults::WEBHOOK_TIMEOUT_MS);
     let told = full.sinks.alertmanager.take().unwrap();
@@ -130,7 +139,7 @@ fn unknown_keys_name_the_nearest() {
     check(
         &format!("{LEAST}[htpp]\n"),
         &expect![[
-            r#"c.toml:6:2: unknown key "htpp" in the file; known here: "engine", "rules", "connectors", "http", "source", "sinks", "exchange", "audit", "archive" (did you mean "http"?)"#
+            r#"c.toml:6:2: unknown key "htpp" in the file; known here: "engine", "rules", "connectors", "http", "kafka", "source", "sinks", "exchange", "audit", "archive" (did you mean "http"?)"#
         ]],
     );
     check(
@@ -140,9 +149,9 @@ fn unknown_keys_name_the_nearest() {
         ]],
     );
     check(
-        &format!("{LEAST}[sinks.kafka]\n"),
+        &format!("{LEAST}[sinks.pulsar]\n"),
         &expect![[
-            r#"c.toml:6:8: unknown key "kafka" in [sinks]; known here: "file", "stdout", "webhook", "alertmanager""#
+            r#"c.toml:6:8: unknown key "pulsar" in [sinks]; known here: "file", "stdout", "webhook", "kafka", "alertmanager""#
         ]],
     );
 }
@@ -206,9 +215,9 @@ fn sources() {
         &expect![[r#"c.toml:2:1: "source.connector" is missing; it has no default"#]],
     );
     check(
-        &LEAST.replace("\"stdin\"", "\"kafka\""),
+        &LEAST.replace("\"stdin\"", "\"pulsar\""),
         &expect![[
-            r#"c.toml:3:8: "source.kind" is "kafka"; expected one of "file", "directory", "stdin", "http""#
+            r#"c.toml:3:8: "source.kind" is "pulsar"; expected one of "file", "directory", "stdin", "http", "kafka""#
         ]],
     );
     check(
@@ -248,7 +257,7 @@ fn sinks_reach_somebody() {
     check(
         &format!("{none}[sinks]\n"),
         &expect![
-            "c.toml:5:1: no sink: warnings would reach nobody; add [sinks.file], [sinks.stdout] or [sinks.webhook]"
+            "c.toml:5:1: no sink: warnings would reach nobody; add [sinks.file], [sinks.stdout], [sinks.webhook] or [sinks.kafka]"
         ],
     );
     for good in [
@@ -312,7 +321,7 @@ fn alertmanager_stands_beside_another_sink_and_leads_somewhere() {
     check(
         &format!("{none}{told}"),
         &expect![
-            "c.toml:5:2: Alertmanager only shows what is open: sanction proposals and dead letters would reach nobody; add [sinks.file], [sinks.stdout] or [sinks.webhook]"
+            "c.toml:5:2: Alertmanager only shows what is open: sanction proposals and dead letters would reach nobody; add [sinks.file], [sinks.stdout], [sinks.webhook] or [sinks.kafka]"
         ],
     );
     for (line, expected) in [
@@ -341,4 +350,23 @@ fn alertmanager_stands_beside_another_sink_and_leads_somewhere() {
         &format!("{none}[sinks.stdout]\n[sinks.alertmanager]\nurls = []\n"),
         &expect![[r#"c.toml:6:1: "urls" is empty; name one Alertmanager or more"#]],
     );
+}
+
+#[test]
+fn kafka_needs_its_cluster_and_keeps_passwords_out() {
+    let source = "[engine]\n[sinks.stdout]\n[[source]]\nkind = \"kafka\"\nconnector = \"c\"\ntopic = \"t\"\n";
+    let error = |text: &str| parse(text).unwrap_err().to_string();
+    assert!(error(source).contains("needs [kafka]"));
+    let sink = "[engine]\n[sinks.kafka]\n[[source]]\nkind = \"stdin\"\nconnector = \"c\"\n";
+    assert!(error(sink).contains("[sinks.kafka] needs [kafka]"));
+    let cluster = "[kafka]\nbrokers = \"b:1\"\nsecurity = \"sasl-tls\"\nsasl_user = \"u\"\n";
+    assert!(error(&format!("{source}{cluster}")).contains("sasl_password_env"));
+    assert!(
+        error(&format!(
+            "{source}{cluster}sasl_password = \"p\"\nsasl_password_env = \"P\"\n"
+        ))
+        .contains("unknown key \"sasl_password\"")
+    );
+    let wrong = source.replace("\"t\"", "\"a topic\"");
+    assert!(error(&wrong).contains("a topic's name"));
 }

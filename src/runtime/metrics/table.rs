@@ -73,6 +73,8 @@ pub const TABLE: &[Spec] = &[
     row("fenghuo_connector_watermark_timestamp_seconds", Gauge, &["connector"], "Unix 秒", "该数据源已见到的最晚事件时间"),
     row("fenghuo_connector_silence_seconds", Gauge, &["connector"], "秒", "距最近一条记录到达已过多久（机器时钟）"),
     row("fenghuo_connector_silence_limit_seconds", Gauge, &["connector"], "秒", "连接器声明的最长静默时间；未声明则不出现"),
+    row("fenghuo_kafka_lag_messages", Gauge, &["topic", "partition"], "条", "该分区中已到代理、尚未交给引擎的消息数"),
+    row("fenghuo_kafka_watermark_timestamp_seconds", Gauge, &["topic", "partition"], "Unix 秒", "该分区最近交给引擎的记录自述的到达时间；尚无记录则不出现"),
     row("fenghuo_rule_firings_total", Counter, &["rule"], "次", "规则命中次数（含信号与建议）"),
     row("fenghuo_rule_errors_total", Counter, &["rule"], "次", "规则执行出错次数；每一次都是一次未能研判"),
     row("fenghuo_rule_checks_total", Counter, &[], "次", "抽查次数：同一次研判再由解释器执行一遍"),

@@ -21,6 +21,7 @@ fn every_row_is_registered_and_shown() {
     metrics.connector("a", Some(36), NOW);
     metrics.rule("r");
     metrics.sink("file");
+    metrics.partition(("in", 0), 3, NOW);
     metrics.rule_set("0123456789abcdef");
     metrics.request("/healthz", 200);
     let dir = tempfile::tempdir().unwrap();
@@ -144,7 +145,7 @@ fn a_connector_asked_for_twice_is_the_same() {
 fn values_max(label: &str) -> usize {
     match label {
         "rule" => 1_000,
-        "connector" => 64,
+        "connector" | "topic" => 64,
         "code" => RejectCode::ALL.len(),
         "outcome" => 5,
         "level" => Level::ALL.len(),
@@ -154,6 +155,7 @@ fn values_max(label: &str) -> usize {
         "share" => QUANTILES.len(),
         "kind" => SubjectKind::ALL.len(),
         "sink" | "verdict" => 8,
+        "partition" => 32,
         "hash" | "version" => 1,
         "certificate" | "on_time" | "order" => 2,
         "route" => ROUTES.len() + 1,

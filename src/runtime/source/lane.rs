@@ -59,6 +59,8 @@ pub enum Refill {
     Ready,
     /// Nothing now; perhaps later.
     Empty,
+    /// Nothing now, but more is known to be there: merged lanes wait for it.
+    Awaited,
     /// Nothing now or ever.
     Done,
 }

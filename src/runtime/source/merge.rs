@@ -9,6 +9,7 @@ use std::fmt;
 pub struct Merge {
     lanes: Vec<Box<dyn Lane>>,
     done: Vec<bool>,
+    awaited: Vec<bool>,
 }
 
 impl fmt::Debug for Merge {
@@ -25,8 +26,12 @@ pub(super) type Taken = (usize, Decoded);
 impl Merge {
     /// The lanes in the order of the configuration.
     pub fn new(lanes: Vec<Box<dyn Lane>>) -> Self {
-        let done = lanes.iter().map(|_| false).collect();
-        Self { lanes, done }
+        let done: Vec<bool> = lanes.iter().map(|_| false).collect();
+        Self {
+            lanes,
+            awaited: done.clone(),
+            done,
+        }
     }
 
     /// The name of a lane.
@@ -45,17 +50,22 @@ impl Merge {
     }
 
     /// Takes up to `max` records. Merged lanes give the record that arrived first, of equals the one of the earlier
-    /// lane; a merged lane that is empty but not done holds nobody up. The others are read in turn.
+    /// lane; a merged lane that is empty but not done holds nobody up, one that is known to have more holds up the merged
+    /// ones. The others are read in turn.
     pub fn take(&mut self, max: usize, out: &mut Vec<Taken>) -> Result<Pull, SourceFault> {
         let mut heads: Vec<Option<EventTime>> = Vec::with_capacity(self.lanes.len());
         for at in 0..self.lanes.len() {
             heads.push(self.head(at)?);
         }
         while out.len() < max {
+            let is_held = self.awaited.contains(&true);
             let first = heads
                 .iter()
                 .enumerate()
                 .filter_map(|(at, head)| head.map(|time| (time, at)))
+                .filter(|(_, at)| {
+                    !is_held || self.lanes.get(*at).is_some_and(|lane| !lane.is_merged())
+                })
                 .min();
             let Some((_, at)) = first else { break };
             if let Some(record) = self
@@ -89,8 +99,22 @@ impl Merge {
             }
             match lane.refill()? {
                 Refill::Ready => {}
-                Refill::Empty => return Ok(None),
+                Refill::Awaited => {
+                    if let Some(awaited) = self.awaited.get_mut(at) {
+                        *awaited = lane.is_merged();
+                    }
+                    return Ok(None);
+                }
+                Refill::Empty => {
+                    if let Some(awaited) = self.awaited.get_mut(at) {
+                        *awaited = false;
+                    }
+                    return Ok(None);
+                }
                 Refill::Done => {
+                    if let Some(awaited) = self.awaited.get_mut(at) {
+                        *awaited = false;
+                    }
                     if let Some(done) = self.done.get_mut(at) {
                         *done = true;
                     }
@@ -99,6 +123,9 @@ impl Merge {
             }
         }
         let merged = lane.is_merged();
+        if let Some(awaited) = self.awaited.get_mut(at) {
+            *awaited = false;
+        }
         Ok(lane
             .ready()
             .front()

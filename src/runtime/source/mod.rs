@@ -68,4 +68,21 @@ pub enum SourceFault {
         /// How much of it was read, bytes.
         read: u64,
     },
+    /// A topic cannot be read.
+    #[error("source \"{source_name}\": {what}")]
+    Topic {
+        /// The source.
+        source_name: String,
+        /// What is wrong and what to do.
+        what: String,
+        /// Whether waiting cannot mend it.
+        is_final: bool,
+    },
+}
+
+impl SourceFault {
+    /// Whether waiting cannot mend it, so that a live run stops as well.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Topic { is_final: true, .. })
+    }
 }
