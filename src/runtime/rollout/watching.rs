@@ -113,8 +113,10 @@ fn follow(reloader: &Reloader, audit: &dyn AuditSink, causes: &Receiver<Cause>) 
     }
 }
 
+/// Hears SIGHUP from when this returns on; before, the signal would end the process.
 #[cfg(unix)]
 fn on_hangup(sender: Sender<Cause>) {
+    let (ready, is_ready) = channel::<()>();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -125,6 +127,7 @@ fn on_hangup(sender: Sender<Cause>) {
             let Ok(mut hangup) = signal(SignalKind::hangup()) else {
                 return;
             };
+            drop(ready);
             while hangup.recv().await.is_some() {
                 if sender.send(Cause::Signal).is_err() {
                     return;
@@ -132,6 +135,8 @@ fn on_hangup(sender: Sender<Cause>) {
             }
         });
     });
+    // Nothing is sent: it ends when the other side is dropped, ready or not.
+    let _ = is_ready.recv();
 }
 
 #[cfg(not(unix))]
