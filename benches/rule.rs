@@ -58,6 +58,8 @@ fn judge(criterion: &mut Criterion) {
         scoring: include_str!("../rules/scoring.toml").to_owned(),
         laws: include_str!("../rules/laws.toml").to_owned(),
         measures: include_str!("../rules/measures.toml").to_owned(),
+        routing: include_str!("../rules/routing.toml").to_owned(),
+        sanctions: include_str!("../rules/sanctions.toml").to_owned(),
     };
     let Ok(set) = RuleSet::load(&sources) else {
         return;
@@ -152,6 +154,8 @@ fn load(count: usize, is_mixed: bool) -> RuleSet {
         scoring: include_str!("../rules/scoring.toml").to_owned(),
         laws: include_str!("../rules/laws.toml").to_owned(),
         measures: include_str!("../rules/measures.toml").to_owned(),
+        routing: include_str!("../rules/routing.toml").to_owned(),
+        sanctions: include_str!("../rules/sanctions.toml").to_owned(),
     };
     RuleSet::load(&sources).unwrap_or_else(|found| {
         let first = found.first().map(ToString::to_string);

@@ -183,6 +183,17 @@ pub enum WarningCommand {
         #[command(flatten)]
         state: StateArgs,
     },
+    /// Do something about a warning, a sanction, or the sanctions of a rule, at the HTTP door of a running engine.
+    #[command(flatten)]
+    Do(super::dispose::DoCommand),
+    /// The course of a warning's disposal or of a sanction: who did what, when and why.
+    Case {
+        /// The id of a warning or a sanction, or `rule:<id>`.
+        id: String,
+        /// Where state is.
+        #[command(flatten)]
+        state: StateArgs,
+    },
     /// One warning with its evidence, what the rule saw, its basis.
     Show {
         /// Its id, or the beginning of it.

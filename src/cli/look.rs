@@ -98,6 +98,8 @@ fn subject_text(province: &Province, subject: &Subject) -> String {
                 format!("{} {}", s.rule_id, s.rule_name),
                 s.message.clone(),
             ]),
+            // What the desk says is no episode of the subject.
+            Message::Task(_) | Message::Measure(_) => continue,
         };
     }
     text.push_str(&episodes.to_string());
@@ -248,7 +250,7 @@ pub(super) fn all_warnings(province: &Province) -> Vec<Warning> {
             all.extend(standing(&court, &subject).into_iter().filter_map(
                 |message| match message {
                     Message::Warning(warning) => Some(*warning),
-                    Message::Sanction(_) => None,
+                    Message::Sanction(_) | Message::Task(_) | Message::Measure(_) => None,
                 },
             ));
         }

@@ -7,6 +7,7 @@ mod archive;
 mod args;
 mod audit;
 mod demo;
+mod dispose;
 mod dlq;
 mod exchange;
 mod explain;
@@ -78,6 +79,8 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
         Command::State(StateCommand::Export { state, file }) => look::export(&state, &file),
         Command::State(StateCommand::Import { state, file }) => look::import(&state, &file),
         Command::Warning(WarningCommand::List(list)) => look::warnings(&list, format),
+        Command::Warning(WarningCommand::Do(act)) => dispose::act(&act),
+        Command::Warning(WarningCommand::Case { id, state }) => dispose::case(&id, &state, format),
         Command::Warning(WarningCommand::Show { id, state }) => look::warning(&id, &state, format),
         Command::Warning(WarningCommand::Explain { id, state }) => {
             explain::warning(&id, &state, format)

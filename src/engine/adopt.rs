@@ -97,6 +97,7 @@ impl Province {
         }
         let mut outcome = Outcome::default();
         self.gather(outputs, &mut outcome);
+        self.recalculate(&mut outcome);
         outcome
     }
 

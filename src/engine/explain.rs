@@ -88,7 +88,7 @@ pub fn reproduce(court: &Court<'_>, subject: &Subject, warning_id: &str) -> Opti
 fn warning(court: &Court<'_>, subject: &Subject, id: &str) -> Option<Warning> {
     standing(court, subject).into_iter().find_map(|m| match m {
         Message::Warning(w) if w.warning_id == id => Some(*w),
-        Message::Warning(_) | Message::Sanction(_) => None,
+        Message::Warning(_) | Message::Sanction(_) | Message::Task(_) | Message::Measure(_) => None,
     })
 }
 

@@ -39,6 +39,10 @@ pub(super) fn hear(key: &SubjectKey, core: &mut Core, event: &Event, steps: &mut
     ) else {
         return;
     };
+    // Anything else is no verdict; the desk says so aloud.
+    if !super::desk::case::VERDICTS.contains(&verdict) {
+        return;
+    }
     let found = core.episodes.iter().position(|e| {
         e.kind == EpisodeKind::Warning
             && matches!(e.status, Status::Open | Status::Ended | Status::Closed)

@@ -36,6 +36,7 @@ pub mod episode;
 pub mod score;
 pub mod feedback;
 pub mod settle;
+pub mod desk;
 pub mod warning;
 pub mod backtest;
 pub mod explain;

@@ -9,6 +9,9 @@
 //!
 //! cost     admission is sequential (one look-up an event); the rest is done by shards, in parallel if the crew is
 
+mod pass;
+
+use super::desk::{Cue, Desk, Item};
 use super::event::{SubjectKey, SubjectKind};
 use super::hash::FixedState;
 use super::input::{Conduct, Crew, Disposition, FAULT_SHARE, FAULTS_MAX, Globals, Input, Outcome};
@@ -19,7 +22,7 @@ use super::schema::Stream;
 use super::shard::{Shard, retention_ms};
 use super::subject::state::Subject;
 use super::time::{EventTime, HOUR_MS};
-use super::work::{Fault, Outputs, Sent, SentTally, What, Work};
+use super::work::{What, Work};
 use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -36,6 +39,9 @@ pub struct Province {
     suspended: Vec<bool>,
     collectives: HashMap<SubjectKey, Arc<SubjectKey>, FixedState>,
     forgotten: Vec<super::event::RecordKey>,
+    /// What officers do about what leaves.
+    desk: Desk,
+    cues: Vec<Cue>,
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none. Changes nothing that is kept
     /// or leaves.
     pub check_every: u32,
@@ -60,6 +66,8 @@ impl Province {
             suspended: Vec::new(),
             collectives: HashMap::default(),
             forgotten: Vec::new(),
+            desk: Desk::default(),
+            cues: Vec::new(),
             check_every: 0,
         };
         province.restore_globals(Globals::default());
@@ -173,6 +181,43 @@ impl Province {
         }
     }
 
+    /// The desk.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// The desk, to take its changes.
+    pub fn desk_mut(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
+
+    /// Takes up what the desk kept. [`Province::restore_globals`] comes first.
+    pub fn restore_desk(&mut self, items: impl IntoIterator<Item = Item>) {
+        for item in items {
+            self.desk.restore(&self.set, item);
+        }
+        for origin in self.desk.acts() {
+            self.index.restore_unkept(origin.key, origin.rank);
+        }
+        let day = EventTime::from_day(self.clock().day());
+        self.desk.forget(day.plus_days(-super::desk::KEPT_DAYS));
+    }
+
+    /// Computes the desk's deadlines anew, after the calendar changed.
+    pub(super) fn recalculate(&mut self, outcome: &mut Outcome) {
+        let place = super::desk::Place {
+            set: &self.set,
+            seq: self.globals.seq,
+            clock: self.clock(),
+        };
+        outcome.sent.extend(self.desk.recalculate(place));
+    }
+
+    fn tell_desk(&mut self, what: super::desk::What) {
+        let (seq, clock) = (self.globals.seq, self.clock());
+        self.cues.push(Cue { seq, clock, what });
+    }
+
     /// Takes up what was kept beside the subjects; conduct of rules that are no longer in the set is let go.
     pub fn restore_globals(&mut self, mut globals: Globals) {
         let old = core::mem::take(&mut globals.conduct);
@@ -257,6 +302,7 @@ impl Province {
                 });
             }
             segment.ticks = true;
+            self.tell_desk(super::desk::What::Tick);
         }
         self.globals.clock = Some(time);
     }
@@ -287,6 +333,7 @@ impl Province {
         // A withdrawal is never too old: what rested on the fact may still stand.
         if event.is_live()
             && !event.stream.is_standing()
+            && event.stream != Stream::Action
             && event.occurred_at < clock.plus_ms(-retention_ms(&self.set, event.stream))
         {
             return Disposition::TooOld;
@@ -299,6 +346,10 @@ impl Province {
             Admission::Newer { keepers, old } => (keepers, old),
         };
         let is_live = event.is_live();
+        self.note_for_desk(prepared);
+        if event.stream == Stream::Action {
+            return Disposition::Applied;
+        }
         if is_live && event.stream == Stream::Feedback {
             let collectives = event.subjects.iter().filter(|s| s.kind.is_collective());
             segment.words.extend(collectives.map(|subject| Work {
@@ -327,6 +378,19 @@ impl Province {
                 },
             );
         }
+        self.put(prepared, (&keepers, &old), segment);
+        Disposition::Applied
+    }
+
+    /// Gives a fact, or a withdrawal of what nobody had, to those who keep it.
+    fn put(
+        &self,
+        prepared: &Prepared,
+        (keepers, old): (&Keepers, &Keepers),
+        segment: &mut Segment,
+    ) {
+        let event = &prepared.event;
+        let is_live = event.is_live();
         for (at, subject) in keepers.iter().enumerate() {
             let what = if is_live {
                 What::Put {
@@ -352,7 +416,18 @@ impl Province {
             };
             self.push(segment, subject, what);
         }
-        Disposition::Applied
+    }
+
+    /// What officers do and find out, and what inspections and penalties there are, is for the desk as well.
+    fn note_for_desk(&mut self, prepared: &Prepared) {
+        let concerns = match prepared.event.stream {
+            Stream::Action | Stream::Feedback => prepared.event.is_live(),
+            Stream::Inspection | Stream::Penalty => true,
+            _ => false,
+        };
+        if concerns {
+            self.tell_desk(super::desk::What::Record(prepared.clone()));
+        }
     }
 
     fn push(&self, segment: &mut Segment, subject: &SubjectKey, what: What) {
@@ -364,172 +439,5 @@ impl Province {
         if let Some(works) = segment.works.get_mut(self.place(subject)) {
             works.push(work);
         }
-    }
-
-    /// Runs the works so far: individuals, then the collectives on what came of it.
-    fn run(&mut self, segment: &mut Segment, crew: &dyn Crew, outcome: &mut Outcome) {
-        if segment.works.iter().all(Vec::is_empty) && segment.words.is_empty() {
-            return;
-        }
-        let first = core::mem::replace(segment, self.segment());
-        let court = Court {
-            set: &self.set,
-            suspended: &self.suspended,
-            clock: EventTime(0),
-            check_every: self.check_every,
-            is_filling: false,
-        };
-        let mut outputs = crew.each(&mut self.shards, &|at, shard| {
-            let mut out = Outputs::default();
-            if let Some(works) = first.works.get(at) {
-                shard.run(&court, works, false, &mut out);
-            }
-            out
-        });
-        let tallies: Vec<SentTally> = outputs
-            .iter_mut()
-            .flat_map(|out| core::mem::take(&mut out.tallies))
-            .collect();
-        let second = self.second_pass(&first, tallies);
-        let court = Court {
-            set: &self.set,
-            suspended: &self.suspended,
-            clock: EventTime(0),
-            check_every: self.check_every,
-            is_filling: false,
-        };
-        outputs.extend(crew.each(&mut self.shards, &|at, shard| {
-            let mut out = Outputs::default();
-            if let Some(works) = second.get(at) {
-                shard.run(&court, works, true, &mut out);
-            }
-            out
-        }));
-        self.gather(outputs, outcome);
-    }
-
-    /// The collectives' works, in the order of their places; of one place, in the order of the individuals' keys.
-    fn second_pass(&mut self, first: &Segment, mut tallies: Vec<SentTally>) -> Vec<Vec<Work>> {
-        // What is taken away comes before what is added: a record that moves between firms is one for a region.
-        tallies.sort_by(|a, b| {
-            (a.seq, a.clock, a.tally.add)
-                .cmp(&(b.seq, b.clock, b.tally.add))
-                .then_with(|| a.from.cmp(&b.from))
-        });
-        let ticks: Vec<&Work> = first
-            .works
-            .first()
-            .map(|works| {
-                works
-                    .iter()
-                    .filter(|w| matches!(w.what, What::Tick))
-                    .collect()
-            })
-            .unwrap_or_default();
-        let mut ticks = ticks.into_iter().peekable();
-        let mut works: Vec<Vec<Work>> = self.shards.iter().map(|_| Vec::new()).collect();
-        let mut told: Vec<(Arc<SubjectKey>, Work)> = tallies
-            .into_iter()
-            .map(|sent| {
-                let (seq, clock, mut tally) = (sent.seq, sent.clock, sent.tally);
-                tally.subject = self.collective(&tally.subject);
-                let key = Arc::clone(&tally.subject);
-                let what = What::Tally(tally);
-                (key, Work { seq, clock, what })
-            })
-            .collect();
-        if !first.words.is_empty() {
-            told.extend(first.words.iter().filter_map(|work| match &work.what {
-                What::Hear { subject, .. } => Some((Arc::clone(subject), work.clone())),
-                What::Put { .. } | What::Withdraw { .. } | What::Tally(_) | What::Tick => None,
-            }));
-            // Stable: at one place counts come before words.
-            told.sort_by_key(|(_, work)| (work.seq, work.clock));
-        }
-        for (key, work) in told {
-            let before = |tick: &&Work| tick.seq <= work.seq && tick.clock <= work.clock;
-            while let Some(tick) = ticks.next_if(before) {
-                for works in &mut works {
-                    works.push(tick.clone());
-                }
-            }
-            let place = self.place(&key);
-            if let Some(works) = works.get_mut(place) {
-                works.push(work);
-            }
-        }
-        for tick in ticks {
-            for works in &mut works {
-                works.push(tick.clone());
-            }
-        }
-        works
-    }
-
-    fn collective(&mut self, key: &Arc<SubjectKey>) -> Arc<SubjectKey> {
-        Arc::clone(
-            self.collectives
-                .entry(key.as_ref().clone())
-                .or_insert_with(|| Arc::clone(key)),
-        )
-    }
-
-    /// A fact is a call of every rule of its place, or a debt of those that are suspended, whether the rule was looked at or
-    /// the index kept it away.
-    fn count_seats(&self, out: &mut Outputs) {
-        for (seat, count) in out.seats.iter().enumerate().filter(|(_, n)| 0 < **n) {
-            for at in self.set.anchored_at(seat) {
-                let is_suspended = self.suspended.get(*at).copied().unwrap_or(false);
-                let counts = if is_suspended {
-                    &mut out.debts
-                } else {
-                    &mut out.calls
-                };
-                if let Some(place) = counts.get_mut(*at) {
-                    *place += count;
-                }
-            }
-        }
-    }
-
-    pub(super) fn gather(&mut self, outputs: Vec<Outputs>, outcome: &mut Outcome) {
-        let size = self.set.rules().len();
-        let mut sent: Vec<Sent> = Vec::new();
-        let mut faults: Vec<Fault> = Vec::new();
-        outcome.calls.resize(size, 0);
-        outcome.firings.resize(size, 0);
-        for mut out in outputs {
-            self.count_seats(&mut out);
-            sent.extend(out.sent);
-            faults.extend(out.faults);
-            outcome.checked += out.checked;
-            outcome.differences.extend(out.differences);
-            self.forgotten.extend(out.forgotten);
-            for (at, conduct) in self.globals.conduct.iter_mut().enumerate() {
-                let of = |list: &[u64]| list.get(at).copied().unwrap_or(0);
-                conduct.calls += of(&out.calls);
-                conduct.debt += of(&out.debts);
-                if let (Some(calls), Some(firings)) =
-                    (outcome.calls.get_mut(at), outcome.firings.get_mut(at))
-                {
-                    *calls += of(&out.calls);
-                    *firings += of(&out.firings);
-                }
-            }
-        }
-        // Stable: what one subject says at one place stays in its order.
-        sent.sort_by(|a, b| {
-            (a.seq, a.is_collective)
-                .cmp(&(b.seq, b.is_collective))
-                .then_with(|| a.subject.cmp(&b.subject))
-        });
-        faults.sort_by(|a, b| a.seq.cmp(&b.seq).then_with(|| a.subject.cmp(&b.subject)));
-        for fault in &faults {
-            if let Some(conduct) = self.globals.conduct.get_mut(fault.fault.rule) {
-                conduct.faults += 1;
-            }
-        }
-        outcome.sent.extend(sent);
-        outcome.faults.extend(faults);
     }
 }

@@ -118,6 +118,13 @@ impl RecordIndex {
         }
     }
 
+    /// Takes up a version that no individual keeps, unless one of the record is known.
+    pub fn restore_unkept(&mut self, key: RecordKey, rank: Rank) {
+        if !self.entries.contains_key(&key) {
+            self.restore(key, rank, &[]);
+        }
+    }
+
     /// Forgets a record whose fact is past every window.
     pub fn forget(&mut self, key: RecordKey) {
         self.entries.remove(&key);

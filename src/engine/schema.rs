@@ -30,10 +30,12 @@ pub enum Stream {
     Feedback,
     /// 研判发现: what a rule said of a subject, as rules on regions, industries and departments see it.
     Finding,
+    /// 处置动作: what an officer did about a warning or a sanction. It goes to the desk and to no rule.
+    Action,
 }
 
 impl Stream {
-    /// All streams.
+    /// All streams that rules may read.
     pub const ALL: [Self; 9] = [
         Self::Complaint,
         Self::Inspection,
@@ -58,6 +60,7 @@ impl Stream {
             Self::RegistryChange => "registry_change",
             Self::Feedback => "feedback",
             Self::Finding => "finding",
+            Self::Action => "action",
         }
     }
 
@@ -73,12 +76,19 @@ impl Stream {
             Self::RegistryChange => "登记变更",
             Self::Feedback => "处置反馈",
             Self::Finding => "研判发现",
+            Self::Action => "处置动作",
         }
     }
 
-    /// The stream with this name.
+    /// The stream with this name that rules may read.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stream| stream.name() == name)
+    }
+
+    /// The streams that connectors may fill.
+    pub fn fed() -> impl Iterator<Item = Self> {
+        let read = Self::ALL.into_iter().filter(|s| *s != Self::Finding);
+        read.chain([Self::Action])
     }
 
     /// A standing stream describes how a subject *is* (its licences, lists, registration): its facts are kept as long
@@ -101,6 +111,7 @@ impl Stream {
             Self::RegistryChange => 64,
             Self::Feedback => 128,
             Self::Finding => 256,
+            Self::Action => 512,
         }
     }
 }
@@ -219,6 +230,7 @@ macro_rules! streams {
     (@ registry_change) => { Stream::RegistryChange.bit() };
     (@ feedback) => { Stream::Feedback.bit() };
     (@ finding) => { Stream::Finding.bit() };
+    (@ action) => { Stream::Action.bit() };
 }
 
 macro_rules! fields {
@@ -257,7 +269,7 @@ fields! {
     (address, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback], "地址", "of a business, never of a person"),
     (uscc_valid, Bool, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback], "代码校验通过", "false: well formed, check digit wrong"),
     (reported_at, Time, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback], "报送时间", ""),
-    (note, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback], "备注", "masked"),
+    (note, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, action], "备注", "masked"),
     (order_no, Text, [complaint], "工单编号", ""),
     (channel, Text, [complaint], "来源渠道", "12345, 12315, 信访, 部门, 国家"),
     (kind, Text, [complaint, coercion], "诉求类型", "投诉, 举报, 咨询, 求助, 建议; for coercion 措施 or 执行"),
@@ -340,7 +352,7 @@ fields! {
     (representative, Text, [registry_change], "法定代表人假名", "keyed hash"),
     (tags, List, [registry_change], "标签", ""),
     (credit_class, Text, [registry_change], "信用分类", "A, B, C, D; an input, never overwritten"),
-    (warning_id, Text, [feedback], "预警编号", ""),
+    (warning_id, Text, [feedback, action], "预警编号", ""),
     (verdict, Text, [feedback], "核查结论", "属实, 部分属实, 不属实, 无法核实"),
     (unit, Text, [feedback], "反馈单位", ""),
     (disposal, List, [feedback], "处置措施", ""),
@@ -349,6 +361,10 @@ fields! {
     (subject, Text, [finding], "主体", ""),
     (removed_at, Time, [list_change], "移出日期", "absent: still listed"),
     (level, Text, [finding], "预警级别", "红, 橙, 黄, 蓝; absent for a signal"),
+    (act, Text, [action], "处置动作", "claim, verify, dispose, close, reopen, return, transfer, merge, escalate, remind; confirm, reject, receive, apply, remove; halt, release"),
+    (actor, Text, [action], "经办人或单位", ""),
+    (actor_role, Text, [action], "角色", "officer"),
+    (target, Text, [action], "对象", "a department, or the warning to merge into"),
 }
 
 /// The table of fields as markdown: the reference in `connectors/README.md`.
@@ -358,10 +374,14 @@ pub fn field_table() -> String {
     for spec in FIELDS {
         let streams: Vec<&str> = Stream::ALL
             .into_iter()
+            .chain([Stream::Action])
             .filter(|stream| spec.is_of(*stream))
             .map(Stream::name)
             .collect();
-        let streams = match streams.len() {
+        let read = streams
+            .iter()
+            .filter(|name| **name != Stream::Action.name());
+        let streams = match read.count() {
             9 => "all".to_owned(),
             8 if !spec.is_of(Stream::Finding) => "all but finding".to_owned(),
             _ => streams.join(", "),

@@ -10,6 +10,7 @@
 //! source   fields of the national `riskWarning` message are a subset; the exchange adapter picks them
 
 use super::calendar::Calendar;
+use super::desk::task::{Measure, Task};
 use super::episode::{Step, Transition};
 use super::event::{Event, RecordKey, SubjectKey};
 use super::hash::sm3_hex;
@@ -154,13 +155,17 @@ pub struct Sanction {
     pub rule_set: String,
 }
 
-/// One of the two.
+/// One of the four.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
     /// A warning.
     Warning(Box<Warning>),
     /// A sanction proposal.
     Sanction(Box<Sanction>),
+    /// A step of a case.
+    Task(Box<Task>),
+    /// An order to a department.
+    Measure(Box<Measure>),
 }
 
 impl Message {
@@ -169,6 +174,8 @@ impl Message {
         match self {
             Self::Warning(warning) => &warning.id,
             Self::Sanction(sanction) => &sanction.id,
+            Self::Task(task) => &task.id,
+            Self::Measure(measure) => &measure.id,
         }
     }
 
@@ -177,6 +184,8 @@ impl Message {
         match self {
             Self::Warning(warning) => &warning.subject,
             Self::Sanction(sanction) => &sanction.subject,
+            Self::Task(task) => &task.subject,
+            Self::Measure(measure) => &measure.subject,
         }
     }
 
@@ -185,6 +194,8 @@ impl Message {
         match self {
             Self::Warning(warning) => serde_json::to_vec(warning),
             Self::Sanction(sanction) => serde_json::to_vec(sanction),
+            Self::Task(task) => serde_json::to_vec(task),
+            Self::Measure(measure) => serde_json::to_vec(measure),
         }
         .unwrap_or_default()
     }

@@ -1,6 +1,7 @@
 //! Rules and connectors as files: from a directory, or as they were built into the binary.
 //!
-//! A rules directory holds `calendar.toml`, `scoring.toml`, `laws.toml`, `measures.toml` and `<line>/<name>.rhai`; a
+//! A rules directory holds `calendar.toml`, `scoring.toml`, `laws.toml`, `measures.toml`, `routing.toml`,
+//! `sanctions.toml` and `<line>/<name>.rhai`; a
 //! connectors directory holds `<id>.toml`, each with a sibling `.rhai` if it has a script. Files are taken in the order of
 //! their names, so the same directory gives the same rule set on every machine.
 
@@ -134,6 +135,7 @@ pub fn rule_sources(mut texts: Texts) -> RuleSources {
     let mut table = |name: &str| texts.remove(name).unwrap_or_default();
     let (calendar, scoring) = (table("calendar.toml"), table("scoring.toml"));
     let (laws, measures) = (table("laws.toml"), table("measures.toml"));
+    let (routing, sanctions) = (table("routing.toml"), table("sanctions.toml"));
     let files = texts
         .into_iter()
         .filter(|(path, _)| has_ending(path, "rhai"))
@@ -144,6 +146,8 @@ pub fn rule_sources(mut texts: Texts) -> RuleSources {
         scoring,
         laws,
         measures,
+        routing,
+        sanctions,
     }
 }
 
@@ -156,6 +160,8 @@ pub fn texts_of(sources: &RuleSources) -> Texts {
         scoring,
         laws,
         measures,
+        routing,
+        sanctions,
     } = sources;
     let mut texts: Texts = files.iter().cloned().collect();
     for (name, text) in [
@@ -163,6 +169,8 @@ pub fn texts_of(sources: &RuleSources) -> Texts {
         ("scoring.toml", scoring),
         ("laws.toml", laws),
         ("measures.toml", measures),
+        ("routing.toml", routing),
+        ("sanctions.toml", sanctions),
     ] {
         texts.insert(name.to_owned(), text.clone());
     }

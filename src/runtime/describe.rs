@@ -97,6 +97,8 @@ fn message_json(message: &Message) -> Value {
     match message {
         Message::Warning(warning) => json!(warning),
         Message::Sanction(sanction) => json!(sanction),
+        Message::Task(task) => json!(task),
+        Message::Measure(measure) => json!(measure),
     }
 }
 

@@ -67,6 +67,7 @@ impl Inner {
                 self.sanctions
                     .insert(sanction.sanction_id.clone(), sanction.as_ref().clone());
             }
+            Message::Task(_) | Message::Measure(_) => {}
         }
     }
 

@@ -21,6 +21,7 @@ use super::run::{Durable, Job, Watch};
 use super::service::{AuditLog, QUESTIONS_MAX, Service};
 use super::source::{Lane, PushLane, PushQueue};
 use crate::engine::connector::Connector;
+use crate::engine::desk::sanction::Stand;
 use crate::engine::episode::Transition;
 use crate::engine::input::Outcome;
 use crate::engine::province::Province;
@@ -30,6 +31,7 @@ use crate::engine::settle::standing;
 use crate::engine::subject::view::Level;
 use crate::engine::time::EventTime;
 use crate::engine::warning::Message;
+use crate::engine::work::Sent;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -165,6 +167,7 @@ impl Doors {
 
     /// Counts what is about to leave and keeps it until it is durable.
     fn told(&self, outcome: &Outcome) {
+        self.metrics.disposal().count(&outcome.sent);
         let messages: Vec<Message> = outcome.sent.iter().map(|s| s.message.clone()).collect();
         for message in &messages {
             if let Message::Warning(w) = message {
@@ -198,9 +201,23 @@ impl Doors {
             self.metrics
                 .open_warnings(level, open.get(&level).copied().unwrap_or(0));
         }
-        let (proposed, lifted) = self.service.sanctions();
-        self.metrics.sanctions(SanctionStatus::Proposed, proposed);
-        self.metrics.sanctions(SanctionStatus::Lifted, lifted);
+    }
+
+    fn desk(&self, province: &Province) {
+        let counts = province.desk().count();
+        self.metrics.disposal().standing(&counts);
+        let of = |stands: &[Stand]| stands.iter().filter_map(|s| counts.sanctions.get(s)).sum();
+        let lifted = [Stand::Lifted, Stand::Lapsed, Stand::Rejected];
+        for (status, stands) in [
+            (
+                SanctionStatus::Proposed,
+                &[Stand::Proposed, Stand::Halfway][..],
+            ),
+            (SanctionStatus::Confirmed, &[Stand::InForce, Stand::Lifting]),
+            (SanctionStatus::Lifted, &lifted),
+        ] {
+            self.metrics.sanctions(status, of(stands));
+        }
     }
 
     fn calendar(&self, set: &RuleSet) {
@@ -390,6 +407,7 @@ impl Watch for Doors {
             }
         }
         self.count_open();
+        self.desk(province);
         self.health.set_recovered();
         self.health.set_sources_running(true);
         self.metrics.ready.set(1);
@@ -402,6 +420,10 @@ impl Watch for Doors {
     fn stepped(&self, province: &Province, stepped: &Stepped) {
         self.became(stepped);
         self.spoke(province, stepped);
+        let is_task = |sent: &Sent| matches!(sent.message, Message::Task(_));
+        if stepped.outcome.sent.iter().any(is_task) {
+            self.desk(province);
+        }
         self.told(&stepped.outcome);
     }
 

@@ -8,6 +8,7 @@
 //! ```text
 //! h                    head: Head, postcard
 //! g<run:8><block:4>    images of run `run`, packed: (length, image)*
+//! c<block:8><chunk:4>  what the desk keeps, of the same runs: LZ4 over postcard
 //! j<commit:8><chunk:4> inputs of a commit, LZ4 over postcard
 //! o<commit:8><chunk:4> what a commit sends out, until every sink has it
 //! r<hash>:<chunk:4>    sources of the rule set with this hash
@@ -19,6 +20,7 @@
 
 use super::sink::{OutboxEntry, SinkPosition};
 use super::store::{Batch, Store, StoreError, VALUE_SIZE_BYTES_MAX};
+use crate::engine::desk::Item;
 use crate::engine::input::{Globals, Input};
 use crate::engine::rule::RuleSources;
 use crate::engine::subject::state::Subject;
@@ -267,6 +269,19 @@ pub fn unpack_images(run: u64, bytes: &[u8]) -> Result<Vec<Subject>, StoreError>
         rest = tail;
     }
     Ok(subjects)
+}
+
+/// What the desk keeps, as an image block.
+pub fn encode_items(items: &[&Item]) -> Vec<u8> {
+    lz4_flex::compress_prepend_size(&postcard::to_stdvec(items).unwrap_or_default())
+}
+
+/// What the desk keeps, back from an image block.
+pub fn decode_items(run: u64, bytes: &[u8]) -> Result<Vec<Item>, StoreError> {
+    lz4_flex::decompress_size_prepended(bytes)
+        .ok()
+        .and_then(|bytes| postcard::from_bytes(&bytes).ok())
+        .ok_or_else(|| damaged(&key(b'c', run, 0), "cases that cannot be read"))
 }
 
 /// Writes the sources of a rule set, if they are not there.

@@ -57,8 +57,8 @@ pub struct Commit {
 pub struct Images {
     /// What the province keeps beside its subjects, at the same place.
     pub base: Globals,
-    /// Packed blocks.
-    pub blocks: VecDeque<Vec<u8>>,
+    /// Packed blocks, each with its tag: `g` subjects, `c` what the desk keeps.
+    pub blocks: VecDeque<(u8, Vec<u8>)>,
     /// Whether they are all subjects, so that older blocks can go.
     pub is_full: bool,
 }
@@ -316,15 +316,15 @@ impl Keeper {
     }
 
     /// Writes blocks that do not count yet.
-    fn stage(&mut self, blocks: &mut VecDeque<Vec<u8>>) -> Result<(), KeepError> {
+    fn stage(&mut self, blocks: &mut VecDeque<(u8, Vec<u8>)>) -> Result<(), KeepError> {
         while !blocks.is_empty() {
             let mut batch = Batch::new();
             self.head.commit += 1;
             while batch.size_bytes() < RUN_BYTES_MAX {
-                let Some(block) = blocks.pop_front() else {
+                let Some((tag, block)) = blocks.pop_front() else {
                     break;
                 };
-                put_chunks(&mut batch, b'g', self.head.next_run, &block);
+                put_chunks(&mut batch, tag, self.head.next_run, &block);
                 self.head.next_run += 1;
             }
             put_head(&mut batch, self.store.as_ref(), &self.head)?;
@@ -337,11 +337,11 @@ impl Keeper {
         let Some(run) = &mut self.run else { return };
         let mut bytes = 0;
         while bytes < RUN_BYTES_MAX {
-            let Some(block) = run.images.blocks.pop_front() else {
+            let Some((tag, block)) = run.images.blocks.pop_front() else {
                 break;
             };
             bytes += block.len();
-            put_chunks(batch, b'g', self.head.next_run, &block);
+            put_chunks(batch, tag, self.head.next_run, &block);
             self.head.next_run += 1;
         }
         if !run.images.blocks.is_empty() {
@@ -353,8 +353,8 @@ impl Keeper {
             self.head.journal_from = run.journal_from;
             self.head.base = run.images.base;
             if run.images.is_full {
-                self.sweep
-                    .extend((self.head.images_from..run.first_block).map(|n| (b'g', n)));
+                let old = self.head.images_from..run.first_block;
+                self.sweep.extend(old.flat_map(|n| [(b'g', n), (b'c', n)]));
                 self.head.images_from = run.first_block;
             }
             self.head.images_to = self.head.next_run;

@@ -11,6 +11,7 @@
 //! errors   none: a row that cannot be registered is a bug, and a test registers all of them
 
 pub mod around;
+pub mod disposal;
 pub mod exchange;
 pub mod latency;
 mod registrar;
@@ -22,6 +23,7 @@ use crate::engine::reject::RejectCode;
 use crate::engine::subject::view::Level;
 use crate::engine::time::EventTime;
 use around::Around;
+pub use disposal::DisposalMetrics;
 pub use exchange::ExchangeMetrics;
 use latency::Latency;
 use prometheus::{
@@ -153,6 +155,7 @@ pub struct Metrics {
     /// The disk and the certificates.
     pub around: Around,
     exchange: ExchangeMetrics,
+    disposal: DisposalMetrics,
     calendar_until: IntGauge,
     logical_clock: IntGauge,
     outbox_oldest_seconds: Gauge,
@@ -229,6 +232,17 @@ impl Metrics {
                 r.int_gauge("fenghuo_disk_free_bytes"),
                 r.int_gauges("fenghuo_certificate_expiry_timestamp_seconds"),
             ),
+            disposal: DisposalMetrics {
+                cases: r.int_gauges("fenghuo_disposal_cases"),
+                overdue: r.int_gauge("fenghuo_disposal_overdue"),
+                undated: r.int_gauge("fenghuo_disposal_undated"),
+                steps: r.int_counters("fenghuo_disposal_steps_total"),
+                feedback: r.int_counters("fenghuo_disposal_feedback_total"),
+                orders: r.int_counters("fenghuo_sanction_orders_total"),
+                sanctions: r.int_gauges("fenghuo_sanction_cases"),
+                halted: r.int_gauge("fenghuo_sanction_halted_rules"),
+            }
+            .opened(),
             calendar_until: r.int_gauge("fenghuo_calendar_until_timestamp_seconds"),
             logical_clock: r.int_gauge("fenghuo_logical_clock_timestamp_seconds"),
             outbox_oldest_seconds: r.gauge("fenghuo_outbox_oldest_seconds"),
@@ -316,6 +330,11 @@ impl Metrics {
     /// How many warnings of a level are open.
     pub fn open_warnings(&self, level: Level, count: i64) {
         set(&self.open_warnings, level, count);
+    }
+
+    /// What is counted of disposal and sanctions.
+    pub fn disposal(&self) -> &DisposalMetrics {
+        &self.disposal
     }
 
     /// How many sanction proposals stand so.

@@ -12,12 +12,13 @@
 
 use super::archive::columns::Row;
 use super::dlq::{DeadLetter, Place};
-use super::journal::{Account, FilePosition, pack_images};
+use super::journal::{Account, FilePosition, encode_items, pack_images};
 use super::keeper::{Commit, Images, KeepError};
 use super::recover::Together;
 use super::sink::{OutboxEntry, OutputKind};
 use super::source::{Decoded, Merge, Pull, SourceFault};
 use crate::engine::connector::Connector;
+use crate::engine::desk::Item;
 use crate::engine::input::{Disposition, Input, Outcome};
 use crate::engine::province::Province;
 use crate::engine::reject::{Reject, RejectCode};
@@ -272,9 +273,21 @@ impl Pipeline {
                     .map(|part| pack_images(part.iter().filter_map(|key| shard.get(key))))
                     .collect()
             };
-            blocks.extend(packed);
+            blocks.extend(packed.into_iter().map(|block| (b'g', block)));
         }
-        let bytes = blocks.iter().map(Vec::len).sum();
+        let changed = self.province.desk_mut().drain_dirty();
+        let desk = self.province.desk();
+        let items: Vec<&Item> = if is_full {
+            desk.items().collect()
+        } else {
+            changed.iter().filter_map(|key| desk.get(key)).collect()
+        };
+        blocks.extend(
+            items
+                .chunks(BLOCK_SUBJECTS)
+                .map(|part| (b'c', encode_items(part))),
+        );
+        let bytes = blocks.iter().map(|(_, block)| block.len()).sum();
         if is_full {
             (self.full_bytes, self.partial_bytes) = (bytes, 0);
         } else {
@@ -316,6 +329,8 @@ fn entry_of(sent: &Sent) -> OutboxEntry {
     let kind = match &sent.message {
         Message::Warning(_) => OutputKind::Warning,
         Message::Sanction(_) => OutputKind::Sanction,
+        Message::Task(_) => OutputKind::Task,
+        Message::Measure(_) => OutputKind::Measure,
     };
     OutboxEntry {
         seq: 0,

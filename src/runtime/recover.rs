@@ -4,10 +4,12 @@
 //! errors   a store that does not decode is a fault that names the key; a rule set that no longer loads as well
 
 use super::journal::{
-    Head, decode_entries, decode_inputs, read_chunks, read_head, read_rules, unpack_images,
+    Head, decode_entries, decode_inputs, decode_items, read_chunks, read_head, read_rules,
+    unpack_images,
 };
 use super::sink::OutboxEntry;
 use super::store::{Store, StoreError};
+use crate::engine::desk::Item;
 use crate::engine::input::{Alone, Crew, Input};
 use crate::engine::province::Province;
 use crate::engine::record::Prepared;
@@ -96,6 +98,7 @@ pub fn recover(store: &dyn Store) -> Result<Option<Recovered>, RecoverError> {
     for subject in read_images(store, &head)? {
         province.restore_subject(subject);
     }
+    province.restore_desk(read_items(store, &head)?);
     let mut replayed = 0;
     read_chunks(store, b'j', &mut |number, bytes| {
         if head.journal_from <= number && number <= head.commit {
@@ -142,6 +145,20 @@ fn read_images(store: &dyn Store, head: &Head) -> Result<Vec<Subject>, StoreErro
         if head.images_from <= number && number < head.images_to {
             for subject in unpack_images(number, &bytes)? {
                 newest.insert(subject.key.to_string(), subject);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(newest.into_values().collect())
+}
+
+/// The newest image of everything that the desk keeps.
+fn read_items(store: &dyn Store, head: &Head) -> Result<Vec<Item>, StoreError> {
+    let mut newest: BTreeMap<String, Item> = BTreeMap::new();
+    read_chunks(store, b'c', &mut |number, bytes| {
+        if head.images_from <= number && number < head.images_to {
+            for item in decode_items(number, &bytes)? {
+                newest.insert(item.key().to_owned(), item);
             }
         }
         Ok(())

@@ -15,8 +15,10 @@ use super::http::behind::{
 use super::rollout::reload::{ReloadError, Reloader};
 use super::run::{AboutSubject, Question};
 use super::source::{PushQueue, Pushed};
+use crate::engine::desk::Item;
+use crate::engine::desk::task::Word;
 use crate::engine::duel::duel;
-use crate::engine::event::{SubjectKey, SubjectKind};
+use crate::engine::event::{RecordKey, SubjectKey, SubjectKind};
 use crate::engine::province::Province;
 use crate::engine::subject::state::{Status, Subject};
 use crate::engine::warning::{Message, Warning};
@@ -37,13 +39,14 @@ pub const QUESTIONS_MAX: usize = 64;
 const ANSWER_MS_MAX: u64 = 5_000;
 /// The connector that takes what officers found out.
 const FEEDBACK_CONNECTOR: &str = "feedback";
+/// The connector that takes what officers do, and the source under which it is recorded.
+const ACTION_CONNECTOR: &str = "action";
+const ACTION_SOURCE: &str = "fenghuo-action";
 
 /// See the module.
 #[derive(Debug)]
 pub struct Service {
     board: DashMap<String, Warning>,
-    /// Sanction proposals: whether each is open.
-    proposals: DashMap<String, bool>,
     queues: BTreeMap<String, Arc<PushQueue>>,
     receipts: DashMap<u64, oneshot::Sender<Receipt>>,
     next_receipt: AtomicU64,
@@ -65,7 +68,6 @@ impl Service {
     ) -> Self {
         Self {
             board: DashMap::new(),
-            proposals: DashMap::new(),
             queues,
             receipts: DashMap::new(),
             next_receipt: AtomicU64::new(1),
@@ -80,14 +82,8 @@ impl Service {
     /// Takes up what left.
     pub fn post(&self, messages: impl IntoIterator<Item = Message>) {
         for message in messages {
-            match message {
-                Message::Warning(warning) => {
-                    self.board.insert(warning.warning_id.clone(), *warning);
-                }
-                Message::Sanction(sanction) => {
-                    self.proposals
-                        .insert(sanction.sanction_id.clone(), sanction.status == "proposed");
-                }
+            if let Message::Warning(warning) = message {
+                self.board.insert(warning.warning_id.clone(), *warning);
             }
         }
     }
@@ -98,19 +94,6 @@ impl Service {
         for entry in &self.board {
             if entry.status == Status::Open {
                 *counts.entry(entry.level).or_default() += 1;
-            }
-        }
-        counts
-    }
-
-    /// How many sanction proposals are open, and how many were lifted.
-    pub fn sanctions(&self) -> (i64, i64) {
-        let mut counts = (0, 0);
-        for entry in &self.proposals {
-            if *entry.value() {
-                counts.0 += 1;
-            } else {
-                counts.1 += 1;
             }
         }
         counts
@@ -244,6 +227,12 @@ impl ReadModel for Service {
         self.board.get(id).map(|warning| json!(warning.value()))
     }
 
+    fn case(&self, id: &str) -> Option<Value> {
+        let key = id.to_owned();
+        self.consult(move |province| province.desk().get(&key).map(item_json))
+            .flatten()
+    }
+
     fn rules(&self) -> Value {
         self.rules
             .lock()
@@ -261,11 +250,97 @@ impl Control for Service {
                 Err(ReloadError::Unavailable(why)) => Err(ActError::Unavailable(why)),
             },
             Act::Feedback { warning, finding } => self.feedback(actor, warning, finding),
+            Act::Dispose { object, what } => self.dispose(actor, object, what),
         }
     }
 }
 
 impl Service {
+    /// Asks the loop something about the whole province; none when it does not answer.
+    fn consult<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Province) -> T + Send + 'static,
+    ) -> Option<T> {
+        // Any subject will do: the question is about all.
+        let anybody = SubjectKey::new(SubjectKind::Unresolved, "");
+        self.look(&anybody, move |province, _| ask(province))
+    }
+
+    /// What an officer does becomes an event for the desk, durable before this answers with what came of it.
+    fn dispose(&self, actor: &str, object: &str, what: &Value) -> Result<Value, ActError> {
+        let text = |name: &str| what.get(name).and_then(Value::as_str).unwrap_or_default();
+        let case = self.case(object);
+        let subject = match &case {
+            Some(case) => case
+                .get("subject")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            None if object.starts_with("rule:") => Some("region:320000".to_owned()),
+            None => None,
+        };
+        let Some(subject) = subject else {
+            return Err(ActError::NotFound(format!(
+                "no case \"{object}\": expected the id of a warning, of a sanction, or rule:<id>"
+            )));
+        };
+        let now = self.clock.now();
+        let record = match text("id") {
+            "" => format!("{object}/{}/{actor}/{}", text("act"), now.0),
+            id => format!("{actor}/{id}"),
+        };
+        let mut fields = json!({ "warning_id": object, "act": text("act"), "actor": actor, "actor_role": "officer" });
+        for (field, name) in [("note", "why"), ("target", "target")] {
+            if !text(name).is_empty()
+                && let Some(fields) = fields.as_object_mut()
+            {
+                fields.insert(field.to_owned(), json!(text(name)));
+            }
+        }
+        let line = json!({
+            "source": ACTION_SOURCE, "record_id": record, "version": 1, "stream": "action",
+            "occurred_at": now.rfc3339(), "subjects": [subject], "fields": fields,
+        });
+        self.push_line(ACTION_CONNECTOR, &line)?;
+        let key = RecordKey::of(ACTION_SOURCE, &record);
+        let object = object.to_owned();
+        let done = self.consult(move |province| {
+            let item = province.desk().get(&object)?;
+            let step = item
+                .steps()
+                .iter()
+                .find(|s| s.origin.is_some_and(|o| o.key == key))?;
+            Some((step.word, step.why.clone(), item_json(item)))
+        });
+        match done.flatten() {
+            Some((Word::Refused, why, _)) => Err(ActError::Refused(why)),
+            Some((_, _, case)) => Ok(case),
+            None => Err(ActError::Refused(
+                "动作未予受理,原因见 tasks.jsonl 中 step 为 refused 的一条".to_owned(),
+            )),
+        }
+    }
+
+    /// Pushes a line and waits until it is durable.
+    fn push_line(&self, connector: &str, line: &Value) -> Result<(), ActError> {
+        let request = RequestId::new(connector);
+        let receiver = self
+            .push(connector, Bytes::from(line.to_string()), &request)
+            .map_err(|error| {
+                ActError::Unavailable(format!(
+                    "{error}; give an http source with connector \"{connector}\""
+                ))
+            })?;
+        match receiver.blocking_recv() {
+            Ok(receipt) if receipt.refused == 0 => Ok(()),
+            Ok(_) => Err(ActError::Refused(
+                "the event was refused; see the dead letters".to_owned(),
+            )),
+            Err(_) => Err(ActError::Unavailable(
+                "what became of it is not known; look at the warning".to_owned(),
+            )),
+        }
+    }
+
     /// What officers found out becomes an event on the warning's subject, durable before this answers.
     fn feedback(&self, actor: &str, id: &str, finding: &Value) -> Result<Value, ActError> {
         let Some(warning) = self.board.get(id).map(|w| w.value().clone()) else {
@@ -286,25 +361,17 @@ impl Service {
             "occurred_at": now.rfc3339(), "subjects": [warning.subject],
             "fields": { "warning_id": id, "verdict": verdict, "unit": actor },
         });
-        let request = RequestId::new("feedback");
-        let receiver = self
-            .push(FEEDBACK_CONNECTOR, Bytes::from(line.to_string()), &request)
-            .map_err(|error| {
-                ActError::Unavailable(format!(
-                    "{error}; give an http source with connector \"{FEEDBACK_CONNECTOR}\""
-                ))
-            })?;
-        match receiver.blocking_recv() {
-            Ok(receipt) if receipt.refused == 0 => {
-                Ok(json!({ "warning_id": id, "verdict": verdict }))
-            }
-            Ok(_) => Err(ActError::Refused(
-                "the event was refused; see the dead letters".to_owned(),
-            )),
-            Err(_) => Err(ActError::Unavailable(
-                "what became of it is not known; look at the warning".to_owned(),
-            )),
-        }
+        self.push_line(FEEDBACK_CONNECTOR, &line)?;
+        Ok(json!({ "warning_id": id, "verdict": verdict }))
+    }
+}
+
+fn item_json(item: &Item) -> Value {
+    match item {
+        Item::Case(case) => json!(case),
+        Item::Order(order) => json!(order),
+        Item::Brake(brake) => json!(brake),
+        Item::Stray(stray) => json!(stray),
     }
 }
 

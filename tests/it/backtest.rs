@@ -10,6 +10,8 @@ use fenghuo::engine::record::Prepared;
 use fenghuo::engine::rule::RuleSet;
 use fenghuo::engine::schema::{Stream, field};
 use fenghuo::engine::time::{EventTime, HOUR_MS, Precision};
+use fenghuo::engine::warning::Message;
+use fenghuo::engine::work::Sent;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -126,7 +128,9 @@ fn lines_of_a_run(events: &[Event], until: EventTime) -> BTreeMap<String, Vec<St
     let outcome = province.step(&inputs, &prepared, &Alone);
     assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
     let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for sent in &outcome.sent {
+    // A back-test has no officers.
+    let is_said = |sent: &&Sent| !matches!(sent.message, Message::Task(_));
+    for sent in outcome.sent.iter().filter(is_said) {
         let line = String::from_utf8(sent.message.to_line()).unwrap();
         lines
             .entry(sent.message.subject().to_owned())

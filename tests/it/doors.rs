@@ -282,6 +282,8 @@ fn each_role_opens_its_own_doors_only() {
         401 200 403 200 403 403 GET /api/v1/warnings
         401 200 403 200 403 403 GET /api/v1/warnings/{id}
         401 403 403 200 403 403 POST /api/v1/warnings/{id}/feedback
+        401 403 403 200 403 403 POST /api/v1/warnings/{id}/actions
+        401 200 403 200 403 403 GET /api/v1/cases/{id}
         401 200 403 200 200 200 GET /api/v1/rules
         401 200 403 200 200 200 GET /api/v1/rules/{id}/duel
         401 403 403 403 200 403 POST /api/v1/rules/reload
@@ -454,7 +456,7 @@ fn without_tokens_this_machine_may_read_and_feed_but_not_control() {
             );
         }
     }
-    assert_eq!(house.audited().len(), 3, "{:?}", house.audited());
+    assert_eq!(house.audited().len(), 4, "{:?}", house.audited());
 }
 
 #[test]

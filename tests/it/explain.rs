@@ -23,7 +23,7 @@ fn warnings(province: &Province) -> Vec<Warning> {
         .flat_map(|subject| standing(&court, &subject))
         .filter_map(|message| match message {
             Message::Warning(warning) => Some(*warning),
-            Message::Sanction(_) => None,
+            Message::Sanction(_) | Message::Task(_) | Message::Measure(_) => None,
         })
         .filter(|warning| warning.status != Status::Withdrawn)
         .collect();

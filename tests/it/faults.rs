@@ -8,6 +8,7 @@ use fenghuo::engine::record::Prepared;
 use fenghuo::engine::rule::{RuleSet, RuleSources};
 use fenghuo::engine::schema::{Stream, field};
 use fenghuo::engine::time::{EventTime, Precision};
+use fenghuo::engine::warning::Message;
 use fenghuo::runtime::bundle;
 use std::sync::Arc;
 
@@ -72,6 +73,7 @@ fn warned(outcome: &Outcome, rule: &str) -> usize {
     outcome
         .sent
         .iter()
+        .filter(|s| matches!(s.message, Message::Warning(_)))
         .filter(|s| {
             String::from_utf8(s.message.to_line())
                 .unwrap()

@@ -6,6 +6,7 @@
 //! bytes. `UPDATE_EXPECT=1 cargo test --test it golden` writes the expected files; read the difference before committing.
 
 use crate::support::{canonical_events, project, shipped_set};
+use fenghuo::engine::desk::Item;
 use fenghuo::engine::event::Event;
 use fenghuo::engine::explain::{Place, account, places};
 use fenghuo::engine::input::{Alone, Input};
@@ -15,6 +16,7 @@ use fenghuo::engine::rule::{Judgement, Look, Memo, Rule, RuleSet};
 use fenghuo::engine::subject::state::Subject;
 use fenghuo::engine::subject::view::Anchor;
 use fenghuo::engine::time::EventTime;
+use fenghuo::runtime::journal::{decode_items, encode_items};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,6 +56,9 @@ fn restart(province: &Province, set: &Arc<RuleSet>, shards: u32) -> Province {
             again.restore_subject(Subject::from_bytes(&subject.to_bytes()).unwrap());
         }
     }
+    let items: Vec<&Item> = province.desk().items().collect();
+    let block = encode_items(&items);
+    again.restore_desk(decode_items(0, &block).unwrap());
     again
 }
 

@@ -9,6 +9,8 @@ use fenghuo::engine::record::Prepared;
 use fenghuo::engine::rule::{RuleSet, RuleSources};
 use fenghuo::engine::schema::{Stream, field};
 use fenghuo::engine::time::{DAY_MS, EventTime, Precision};
+use fenghuo::engine::warning::Message;
+use fenghuo::engine::work::Sent;
 use fenghuo::runtime::bundle;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -79,7 +81,8 @@ fn step(province: &mut Province, first: usize, days: &[(i32, u8)]) -> Outcome {
 /// What is sent, as `rule transition`.
 fn told(outcome: &Outcome) -> Vec<String> {
     let mut told = Vec::new();
-    for sent in &outcome.sent {
+    let is_said = |sent: &&Sent| !matches!(sent.message, Message::Task(_));
+    for sent in outcome.sent.iter().filter(is_said) {
         let line: serde_json::Value = serde_json::from_slice(&sent.message.to_line()).unwrap();
         let word = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         told.push(format!("{} {}", word("rule_id"), word("transition")));

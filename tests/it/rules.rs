@@ -37,6 +37,8 @@ pub(crate) fn sources(folder: &str) -> RuleSources {
         scoring: read(root().join("rules/scoring.toml")),
         laws: read(folder.join("laws.toml")),
         measures: read(folder.join("measures.toml")),
+        routing: read(root().join("rules/routing.toml")),
+        sanctions: read(root().join("rules/sanctions.toml")),
     }
 }
 

@@ -220,7 +220,9 @@ impl Draft {
                 })?;
             }
             "stream" => {
-                let stream = Stream::by_name(text);
+                let stream = Stream::fed()
+                    .chain([Stream::Finding])
+                    .find(|stream| stream.name() == text);
                 self.stream = Some(stream.ok_or_else(|| not(key, text, "a stream"))?);
             }
             "occurred_at" => self.occurred_at = Some(read_time(key, text)?),

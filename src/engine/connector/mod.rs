@@ -83,7 +83,7 @@ impl Connector {
             let message = format!("id {id:?} is not a name (expected a-z, 0-9 and -, at most 64)");
             return Err(place.error(spec.id.span(), message));
         }
-        let known = || Stream::ALL.into_iter().filter(|s| *s != Stream::Finding);
+        let known = Stream::fed;
         let Some(stream) = known().find(|stream| stream.name() == spec.stream.get_ref()) else {
             return Err(place.unknown("stream", &spec.stream, known().map(Stream::name)));
         };

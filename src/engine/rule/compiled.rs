@@ -8,6 +8,7 @@ use super::manifest::Manifest;
 use super::record::Record;
 use super::who::Who;
 use crate::engine::calendar::Calendar;
+use crate::engine::desk::offices::Offices;
 use crate::engine::event::{Event, Fields, Value};
 use crate::engine::schema::{Field, Stream};
 use crate::engine::score::Scoring;
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     pub laws: Laws,
     /// Measures of joint sanction.
     pub measures: Measures,
+    /// Who is responsible for warnings and measures.
+    pub offices: Offices,
 }
 
 /// Which groups of a collective a fact is counted in.

@@ -158,6 +158,7 @@ fn run(rule: &Rule, text: &str) -> Option<Vec<u64>> {
                 scoring: shared.scoring.clone(),
                 laws: shared.laws.clone(),
                 measures: shared.measures.clone(),
+                offices: shared.offices.clone(),
             }),
             feeds: rule.core.feeds.clone(),
         }),

@@ -20,6 +20,7 @@ use super::scan::{Word, words};
 use super::syntax::misread;
 use super::{api, sandbox};
 use crate::engine::calendar::Calendar;
+use crate::engine::desk::offices::Offices;
 use crate::engine::event::SubjectKind;
 use crate::engine::hash::sm3_hex;
 use crate::engine::schema::Stream;
@@ -42,6 +43,10 @@ pub struct RuleSources {
     pub laws: String,
     /// `measures.toml`.
     pub measures: String,
+    /// `routing.toml`.
+    pub routing: String,
+    /// `sanctions.toml`.
+    pub sanctions: String,
 }
 
 impl RuleSources {
@@ -57,6 +62,8 @@ impl RuleSources {
             ("scoring.toml", self.scoring.as_str()),
             ("laws.toml", self.laws.as_str()),
             ("measures.toml", self.measures.as_str()),
+            ("routing.toml", self.routing.as_str()),
+            ("sanctions.toml", self.sanctions.as_str()),
         ]);
         files.sort_unstable();
         // Lengths keep apart what a byte of the text could run together.
@@ -183,6 +190,11 @@ impl RuleSet {
     /// What the rules share.
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Who is responsible for warnings and measures.
+    pub fn offices(&self) -> &Offices {
+        &self.shared.offices
     }
 
     /// Laws.
@@ -344,6 +356,9 @@ fn load_shared(sources: &RuleSources, out: &mut Vec<Diagnostic>) -> Option<Arc<S
     let laws = read("laws.toml", &sources.laws, Laws::parse(&sources.laws), out);
     let measures = Measures::parse(&sources.measures);
     let measures = read("measures.toml", &sources.measures, measures, out);
+    let measures = measures?;
+    let offices = Offices::parse(&sources.routing, &sources.sanctions, &measures);
+    let offices = read("routing.toml", &sources.routing, offices, out);
     let mut engine = sandbox::engine();
     api::register(&mut engine);
     Some(Arc::new(Shared {
@@ -352,7 +367,8 @@ fn load_shared(sources: &RuleSources, out: &mut Vec<Diagnostic>) -> Option<Arc<S
         calendar: calendar?,
         scoring: scoring?,
         laws: laws?,
-        measures: measures?,
+        measures,
+        offices: offices?,
     }))
 }
 

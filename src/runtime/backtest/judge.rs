@@ -203,6 +203,7 @@ impl Side {
                     self.sanctions += u64::from(sanction.status == "proposed");
                 }
                 Message::Warning(warning) => note(&mut open, *warning),
+                Message::Task(_) | Message::Measure(_) => {}
             }
         }
         self.told.extend(open.into_values());

@@ -64,6 +64,8 @@ pub trait ReadModel: Send + Sync {
     fn warnings(&self, query: &WarningQuery) -> Value;
     /// One warning with its revisions and evidence.
     fn warning(&self, id: &str) -> Option<Value>;
+    /// The disposal of a warning, the life of a sanction, or the brake of a rule's sanctions, with its course.
+    fn case(&self, id: &str) -> Option<Value>;
     /// The rule set in use.
     fn rules(&self) -> Value;
     /// What a challenger adds and drops against its champion, or why there is no such challenge; `None` if the loop does not
@@ -99,6 +101,13 @@ pub enum Act {
         warning: String,
         /// The body, a JSON object.
         finding: Value,
+    },
+    /// What an officer does about a warning, a sanction, or a rule's sanctions.
+    Dispose {
+        /// The id of a warning or a sanction, or `rule:<id>`.
+        object: String,
+        /// The body: `act`, and `why`, `target`, `id` as needed.
+        what: Value,
     },
 }
 

@@ -58,6 +58,8 @@ enum Endpoint {
     Warnings,
     Warning,
     Feedback,
+    Dispose,
+    Case,
     Rules,
     Duel,
     Reload,
@@ -82,7 +84,7 @@ const fn row(
 
 /// All doors.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 12] = [
+pub static ROUTES: [Route; 14] = [
     row(Method::GET, "/healthz", "health.alive", None, Endpoint::Alive),
     row(Method::GET, "/readyz", "health.ready", None, Endpoint::Ready),
     row(Method::GET, "/metrics", "metrics.read", Some(Right::Metrics), Endpoint::Metrics),
@@ -91,6 +93,8 @@ pub static ROUTES: [Route; 12] = [
     row(Method::GET, "/api/v1/warnings", "warnings.list", Some(Right::Read), Endpoint::Warnings),
     row(Method::GET, "/api/v1/warnings/{id}", "warning.read", Some(Right::Read), Endpoint::Warning),
     row(Method::POST, "/api/v1/warnings/{id}/feedback", "warning.feedback", Some(Right::Act), Endpoint::Feedback),
+    row(Method::POST, "/api/v1/warnings/{id}/actions", "warning.act", Some(Right::Act), Endpoint::Dispose),
+    row(Method::GET, "/api/v1/cases/{id}", "case.read", Some(Right::Read), Endpoint::Case),
     row(Method::GET, "/api/v1/rules", "rules.read", Some(Right::Rules), Endpoint::Rules),
     row(Method::GET, "/api/v1/rules/{id}/duel", "rules.duel", Some(Right::Rules), Endpoint::Duel),
     row(Method::POST, "/api/v1/rules/reload", "rules.reload", Some(Right::Administer), Endpoint::Reload),
@@ -122,6 +126,8 @@ fn handler(route: &Route) -> MethodRouter<Shared> {
         Endpoint::Warnings => on(&route.method, warnings),
         Endpoint::Warning => on(&route.method, warning),
         Endpoint::Feedback => on(&route.method, feedback),
+        Endpoint::Dispose => on(&route.method, dispose),
+        Endpoint::Case => on(&route.method, case),
         Endpoint::Rules => on(&route.method, rules),
         Endpoint::Duel => on(&route.method, duel),
         Endpoint::Reload => on(&route.method, reload),
@@ -345,13 +351,41 @@ async fn feedback(
     request: Request,
 ) -> Result<Json<Value>, Failure> {
     let warning = segment(id, ID_BYTES_MAX)?;
-    let body = read_body(&shared, request, FEEDBACK_BYTES_MAX).await?;
-    let finding = match serde_json::from_slice::<Value>(&body) {
-        Ok(finding) if finding.is_object() => finding,
-        Ok(_) => return Err(Failure::bad("bad_json", "expected a JSON object")),
-        Err(error) => return Err(Failure::bad("bad_json", format!("not JSON: {error}"))),
-    };
+    let finding = object(&shared, request).await?;
     act(shared, caller, Act::Feedback { warning, finding }).await
+}
+
+async fn dispose(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Json<Value>, Failure> {
+    let id = segment(id, ID_BYTES_MAX)?;
+    let what = object(&shared, request).await?;
+    act(shared, caller, Act::Dispose { object: id, what }).await
+}
+
+/// A body that is a JSON object.
+async fn object(shared: &Shared, request: Request) -> Result<Value, Failure> {
+    let body = read_body(shared, request, FEEDBACK_BYTES_MAX).await?;
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(object) if object.is_object() => Ok(object),
+        Ok(_) => Err(Failure::bad("bad_json", "expected a JSON object")),
+        Err(error) => Err(Failure::bad("bad_json", format!("not JSON: {error}"))),
+    }
+}
+
+async fn case(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, Failure> {
+    let id = segment(id, ID_BYTES_MAX)?;
+    let message = format!("no case \"{id}\"");
+    let found = blocking(move || shared.doors.read.case(&id)).await?;
+    found
+        .map(Json)
+        .ok_or_else(|| Failure::not_found("unknown_case", message))
 }
 
 async fn reload(

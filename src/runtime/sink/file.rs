@@ -1,4 +1,4 @@
-//! Outputs as JSON lines, one file a kind: `warnings.jsonl`, `sanctions.jsonl`, `dead-letters.jsonl`.
+//! Outputs as JSON lines, one file a kind: `warnings.jsonl`, `sanctions.jsonl`, `tasks.jsonl`, `measures.jsonl`, `dead-letters.jsonl`.
 //!
 //! The committed lengths are in the store, not here. Taking up cuts every file back to its committed length, so what
 //! a crash has half-written goes and comes again with the same bytes. A file that is shorter than that, or that holds

@@ -38,11 +38,21 @@ pub enum OutputKind {
     Sanction,
     /// A record that was refused, with its bytes.
     DeadLetter,
+    /// A step of a case.
+    Task,
+    /// An order to a department to impose or lift measures.
+    Measure,
 }
 
 impl OutputKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Warning, Self::Sanction, Self::DeadLetter];
+    pub const ALL: [Self; 5] = [
+        Self::Warning,
+        Self::Sanction,
+        Self::DeadLetter,
+        Self::Task,
+        Self::Measure,
+    ];
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
@@ -50,6 +60,8 @@ impl OutputKind {
             Self::Warning => "warning",
             Self::Sanction => "sanction",
             Self::DeadLetter => "dead_letter",
+            Self::Task => "task",
+            Self::Measure => "measure",
         }
     }
 
@@ -59,6 +71,8 @@ impl OutputKind {
             Self::Warning => "warnings.jsonl",
             Self::Sanction => "sanctions.jsonl",
             Self::DeadLetter => "dead-letters.jsonl",
+            Self::Task => "tasks.jsonl",
+            Self::Measure => "measures.jsonl",
         }
     }
 
@@ -68,13 +82,15 @@ impl OutputKind {
             Self::Warning => "fenghuo.warning.v1",
             Self::Sanction => "fenghuo.sanction.v1",
             Self::DeadLetter => "fenghuo.dlq.v1",
+            Self::Task => "fenghuo.task.v1",
+            Self::Measure => "fenghuo.measure.v1",
         }
     }
 
     /// Whether it may hold personal data: dead letters keep the bytes as they came, before any mask.
     pub fn is_private(self) -> bool {
         match self {
-            Self::Warning | Self::Sanction => false,
+            Self::Warning | Self::Sanction | Self::Task | Self::Measure => false,
             Self::DeadLetter => true,
         }
     }

@@ -50,14 +50,19 @@ pub struct WebhookConfig {
 }
 
 impl WebhookConfig {
-    /// Warnings and sanction proposals to `url`, 10 s a request.
+    /// Warnings, sanction proposals, steps of cases and orders to `url`, 10 s a request.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             token: None,
             timeout_ms: 10_000,
             source: "/fenghuo".to_owned(),
-            kinds: vec![OutputKind::Warning, OutputKind::Sanction],
+            kinds: vec![
+                OutputKind::Warning,
+                OutputKind::Sanction,
+                OutputKind::Task,
+                OutputKind::Measure,
+            ],
         }
     }
 }

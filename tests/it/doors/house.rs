@@ -87,6 +87,10 @@ impl ReadModel for Behind {
     fn warning(&self, id: &str) -> Option<Value> {
         (id == "w1").then(|| json!({"id": id}))
     }
+    fn case(&self, id: &str) -> Option<Value> {
+        (id == "w1").then(|| json!({"id": id}))
+    }
+
     fn rules(&self) -> Value {
         json!({"rules": []})
     }

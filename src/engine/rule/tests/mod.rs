@@ -30,6 +30,16 @@ measure = [
 ]
 "#;
 
+const SANCTIONS: &str = r#"
+limits = { per_rule_and_day = 2, receive_working_days = 1, apply_working_days = 3 }
+order = [
+  { code = "M-1", departments = ["甲局"] },
+  { code = "M-2", departments = ["甲局"] },
+  { code = "M-3", departments = ["乙局"] },
+  { code = "M-4", departments = ["乙局"] },
+]
+"#;
+
 /// Sources with these rules and the tables of the repository.
 pub(super) fn sources(files: &[(&str, &str)]) -> RuleSources {
     RuleSources {
@@ -41,6 +51,8 @@ pub(super) fn sources(files: &[(&str, &str)]) -> RuleSources {
         scoring: include_str!("../../../../rules/scoring.toml").to_owned(),
         laws: include_str!("../../../../rules/laws.toml").to_owned(),
         measures: MEASURES.to_owned(),
+        routing: include_str!("../../../../rules/routing.toml").to_owned(),
+        sanctions: SANCTIONS.to_owned(),
     }
 }
 
