@@ -46,6 +46,9 @@ pub enum Command {
     Warning(WarningCommand),
     /// Make a plausible province, with its dirt and its known bad actors.
     Generate(GenerateArgs),
+    /// What is asked of supervision, from the cases in durable state.
+    #[command(subcommand)]
+    Report(super::report::ReportCommand),
     /// Look at refused records, or try them again.
     Dlq(DlqArgs),
     /// How the national exchange stands, and what waits for a decision.

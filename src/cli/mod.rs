@@ -14,6 +14,7 @@ mod explain;
 mod generate;
 mod look;
 mod progress;
+mod report;
 mod rule;
 mod run;
 mod summary;
@@ -86,6 +87,7 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
             explain::warning(&id, &state, format)
         }
         Command::Generate(plan) => generate::generate(&plan, format),
+        Command::Report(command) => report::report(&command, format),
         Command::Dlq(dlq) => dlq::dlq(&dlq, format),
         Command::Exchange(order) => {
             logging::start(args.log, None)?;

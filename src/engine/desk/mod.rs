@@ -14,6 +14,7 @@
 pub mod act;
 pub mod brake;
 pub mod case;
+pub mod evaluation;
 pub mod offices;
 pub mod sanction;
 pub mod task;

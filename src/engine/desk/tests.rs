@@ -1,6 +1,7 @@
 //! Tests of the desk: deadlines by the calendar, who may do what, and that no lift comes before or without its order.
 
 use super::case::Due;
+use super::evaluation::Evaluation;
 use super::*;
 use crate::engine::connector::canonical;
 use crate::engine::rule::RuleSources;
@@ -215,6 +216,45 @@ fn reminds_then_is_overdue_then_goes_up() {
         (Word::FedBack, Some(false))
     );
     assert_eq!(office.desk.count().overdue, 0);
+}
+
+#[test]
+fn indicators_count_what_the_course_of_cases_says() {
+    let mut office = Office::new();
+    for id in ["A", "B", "C"] {
+        office.warn(id, "黄", "2026-06-01T09:00:00+08:00", "raised");
+    }
+    office.warn("D", "黄", "2026-07-01T09:00:00+08:00", "raised");
+    office.act("A", "claim", "王", "2026-06-01T10:00:00+08:00");
+    let word =
+        |id: &str, verdict: &str| json!({ "warning_id": id, "verdict": verdict, "unit": "甲局" });
+    office.record(
+        "feedback",
+        "2026-06-01T19:00:00+08:00",
+        &word("A", "部分属实"),
+    );
+    office.record(
+        "feedback",
+        "2026-07-01T09:00:00+08:00",
+        &word("B", "不属实"),
+    );
+    office.tick("2026-07-03T09:00:00+08:00");
+    let june = Evaluation::of(&office.desk, time("2026-06-01"), time("2026-06-30"));
+    let all = &june.total;
+    assert_eq!((all.cases, all.claimed, all.repeated), (3, 1, 2));
+    assert_eq!((all.fed_back, all.on_time, all.late), (2, 1, 1));
+    assert_eq!((all.confirmed, all.refuted, all.overdue), (1, 1, 1));
+    assert_eq!(
+        (all.on_time_share, all.confirmed_share),
+        (Some(0.5), Some(0.5))
+    );
+    // Ten hours, and thirty days.
+    assert_eq!(all.disposal_hours_mean, Some(365.0));
+    assert_eq!(june.rules.get("T-1"), Some(all));
+    assert_eq!(june.departments.get("市场监督管理局（320000）"), Some(all));
+    let july = Evaluation::of(&office.desk, time("2026-07-01"), time("2026-07-31"));
+    assert_eq!((july.total.cases, july.total.repeated), (1, 1));
+    assert_eq!(july.total.on_time_share, None);
 }
 
 #[test]
