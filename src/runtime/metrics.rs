@@ -234,6 +234,7 @@ impl Metrics {
             ),
             disposal: DisposalMetrics {
                 cases: r.int_gauges("fenghuo_disposal_cases"),
+                unclaimed: r.int_gauges("fenghuo_disposal_unclaimed"),
                 overdue: r.int_gauge("fenghuo_disposal_overdue"),
                 undated: r.int_gauge("fenghuo_disposal_undated"),
                 steps: r.int_counters("fenghuo_disposal_steps_total"),

@@ -30,6 +30,7 @@ use super::event::{Event, SubjectKey};
 use super::record::Prepared;
 use super::rule::RuleSet;
 use super::schema::{Stream, field};
+use super::subject::view::Level;
 use super::time::EventTime;
 use super::warning::Message;
 use super::work::Sent;
@@ -465,6 +466,9 @@ impl Desk {
             match item {
                 Item::Case(case) => {
                     *counts.cases.entry(case.state).or_default() += 1;
+                    if matches!(case.state, State::Dispatched | State::Returned) {
+                        *counts.unclaimed.entry(case.level).or_default() += 1;
+                    }
                     if case.is_open() {
                         counts.overdue += i64::from(case.is_overdue());
                         counts.undated += i64::from(case.is_undated());
@@ -486,6 +490,8 @@ pub struct Counts {
     pub cases: BTreeMap<State, i64>,
     /// Sanctions by state.
     pub sanctions: BTreeMap<Stand, i64>,
+    /// Cases that no one has claimed, by level.
+    pub unclaimed: BTreeMap<Level, i64>,
     /// Open cases that are overdue.
     pub overdue: i64,
     /// Open cases whose deadline lies in a year that is not published.

@@ -4,6 +4,7 @@ use crate::engine::desk::Counts;
 use crate::engine::desk::case::{State, VERDICTS};
 use crate::engine::desk::sanction::Stand;
 use crate::engine::desk::task::Word;
+use crate::engine::subject::view::Level;
 use crate::engine::warning::Message;
 use crate::engine::work::Sent;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
@@ -12,6 +13,7 @@ use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 #[derive(Debug)]
 pub struct DisposalMetrics {
     pub(super) cases: IntGaugeVec,
+    pub(super) unclaimed: IntGaugeVec,
     pub(super) overdue: IntGauge,
     pub(super) undated: IntGauge,
     pub(super) steps: IntCounterVec,
@@ -73,6 +75,12 @@ impl DisposalMetrics {
         for stand in Stand::ALL {
             let count = counts.sanctions.get(&stand).copied().unwrap_or(0);
             self.sanctions.with_label_values(&[stand.name()]).set(count);
+        }
+        for level in Level::ALL {
+            let count = counts.unclaimed.get(&level).copied().unwrap_or(0);
+            self.unclaimed
+                .with_label_values(&[level.title()])
+                .set(count);
         }
         self.overdue.set(counts.overdue);
         self.undated.set(counts.undated);

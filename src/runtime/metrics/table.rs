@@ -84,6 +84,7 @@ pub const TABLE: &[Spec] = &[
     row("fenghuo_open_warnings", Gauge, &["level"], "条", "当前有效的预警数，按级别"),
     row("fenghuo_sanctions", Gauge, &["status"], "条", "联合惩戒建议数，按状态"),
     row("fenghuo_disposal_cases", Gauge, &["state"], "件", "预警处置件数，按状态：dispatched 派发、returned 退回、claimed 认领、verifying 核查、disposing 处置、fed_back 反馈、closed 办结、merged 合并、withdrawn 撤销"),
+    row("fenghuo_disposal_unclaimed", Gauge, &["level"], "件", "还没有人认领的处置件数，按级别"),
     row("fenghuo_disposal_overdue", Gauge, &[], "件", "未了结且已超期的处置件数"),
     row("fenghuo_disposal_undated", Gauge, &[], "件", "期限落在尚未公布节假日安排的年份、算不出期限的处置件数；应为 0"),
     row("fenghuo_disposal_steps_total", Counter, &["step"], "次", "处置和惩戒的各个步骤，如 claimed 认领、reminded 催办、overdue 超期、escalated 升级、refused 动作未予受理"),
