@@ -216,7 +216,11 @@ fn bad_messages_become_dead_letters_and_expired_ones_stop_the_run() {
                 && header("__streams.errors.partition") == Some("1")
                 && header("__streams.errors.offset") == Some(&offset)
         };
-        let found = dead.iter().find(is_it).unwrap();
+        let found = dead.iter().find(is_it);
+        let found = found.unwrap_or_else(|| {
+            let told: Vec<_> = dead.iter().map(|read| &read.headers).collect();
+            panic!("{at} messages before; none of offset {offset} among {told:#?}")
+        });
         assert_eq!(found.headers["__streams.errors.exception"], code);
         assert_eq!(found.value.len(), length);
     }
