@@ -6,7 +6,7 @@
 use super::args::{Format, StateArgs};
 use super::look::{open, table};
 use super::{CliError, Ending, say, say_json};
-use crate::engine::desk::Item;
+use crate::runtime::describe;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -139,12 +139,7 @@ pub(super) fn case(id: &str, state: &StateArgs, format: Format) -> Result<Ending
         return Ok(Ending::Finding);
     };
     if format == Format::Json {
-        say_json(&match item {
-            Item::Case(case) => json!(case),
-            Item::Order(order) => json!(order),
-            Item::Brake(brake) => json!(brake),
-            Item::Stray(stray) => json!(stray),
-        });
+        say_json(&describe::case(item));
         return Ok(Ending::Fine);
     }
     let mut course = table(&["序号", "时间", "步骤", "经办", "说明"]);

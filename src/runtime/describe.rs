@@ -1,5 +1,6 @@
 //! What is known of a subject, as JSON: behind `GET /api/v1/subjects/…` and `fenghuo state show --format json`.
 
+use crate::engine::desk::Item;
 use crate::engine::duel::Duel;
 use crate::engine::event::SubjectKey;
 use crate::engine::input::Conduct;
@@ -93,6 +94,43 @@ pub fn duel(duel: &Duel) -> Value {
     })
 }
 
+/// What the desk keeps for itself.
+const INWARD: [&str; 6] = ["heard", "told", "due_told", "origin", "day", "count"];
+
+/// A case, a sanction or a rule's brake, as JSON: behind `GET /api/v1/cases/…` and `fenghuo warning case`. Words and times are as
+/// in `tasks.jsonl`.
+pub fn case(item: &Item) -> Value {
+    let (mut value, state) = match item {
+        Item::Case(case) => (json!(case), Some(case.state.name())),
+        Item::Order(order) => (json!(order), Some(order.state.name())),
+        Item::Brake(brake) => (json!(brake), None),
+        Item::Stray(stray) => (json!(stray), None),
+    };
+    outward(&mut value);
+    if let (Some(state), Some(map)) = (state, value.as_object_mut()) {
+        map.insert("state".to_owned(), json!(state));
+    }
+    value
+}
+
+/// Takes out what is the desk's own, and writes times as others read them.
+fn outward(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !INWARD.contains(&key.as_str()));
+            for (key, value) in map.iter_mut() {
+                let is_time = key == "at" || key == "start" || key.ends_with("_at");
+                match value.as_i64() {
+                    Some(ms) if is_time => *value = json!(EventTime(ms).rfc3339()),
+                    _ => outward(value),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(outward),
+        _ => {}
+    }
+}
+
 fn message_json(message: &Message) -> Value {
     match message {
         Message::Warning(warning) => json!(warning),
@@ -121,5 +159,24 @@ pub fn words(value: &crate::engine::event::Value) -> String {
         V::Text(text) => text.to_string(),
         V::Time(time, _) => time.to_string(),
         V::List(list) => list.join("；"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_goes_out_with_times_and_without_book_keeping() {
+        let mut value = json!({
+            "start": 0, "over_at": null, "returns": 3, "heard": [1, 2, [3]], "told": 2,
+            "steps": [{ "at": 86_400_000, "number": 1, "origin": null, "word": "claimed" }],
+        });
+        outward(&mut value);
+        let expected = json!({
+            "start": "1970-01-01T08:00:00+08:00", "over_at": null, "returns": 3,
+            "steps": [{ "at": "1970-01-02T08:00:00+08:00", "number": 1, "word": "claimed" }],
+        });
+        assert_eq!(value, expected);
     }
 }

@@ -15,7 +15,6 @@ use super::http::behind::{
 use super::rollout::reload::{ReloadError, Reloader};
 use super::run::{AboutSubject, Question};
 use super::source::{PushQueue, Pushed};
-use crate::engine::desk::Item;
 use crate::engine::desk::task::Word;
 use crate::engine::duel::duel;
 use crate::engine::event::{RecordKey, SubjectKey, SubjectKind};
@@ -229,7 +228,7 @@ impl ReadModel for Service {
 
     fn case(&self, id: &str) -> Option<Value> {
         let key = id.to_owned();
-        self.consult(move |province| province.desk().get(&key).map(item_json))
+        self.consult(move |province| province.desk().get(&key).map(super::describe::case))
             .flatten()
     }
 
@@ -309,7 +308,7 @@ impl Service {
                 .steps()
                 .iter()
                 .find(|s| s.origin.is_some_and(|o| o.key == key))?;
-            Some((step.word, step.why.clone(), item_json(item)))
+            Some((step.word, step.why.clone(), super::describe::case(item)))
         });
         match done.flatten() {
             Some((Word::Refused, why, _)) => Err(ActError::Refused(why)),
@@ -363,15 +362,6 @@ impl Service {
         });
         self.push_line(FEEDBACK_CONNECTOR, &line)?;
         Ok(json!({ "warning_id": id, "verdict": verdict }))
-    }
-}
-
-fn item_json(item: &Item) -> Value {
-    match item {
-        Item::Case(case) => json!(case),
-        Item::Order(order) => json!(order),
-        Item::Brake(brake) => json!(brake),
-        Item::Stray(stray) => json!(stray),
     }
 }
 
