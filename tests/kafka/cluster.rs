@@ -134,23 +134,23 @@ impl Cluster {
             list.add_partition_offset(topic, partition.id(), Offset::Beginning)
                 .unwrap();
         }
-        // Where each partition ends is asked: its end may be met more than once while it is read.
+        // Read to where the broker says that each partition ends, and on to the end as it is met, which may be more than once.
         let mut ends = BTreeMap::new();
         for partition in metadata.topics()[0].partitions() {
             let (low, high) = consumer
                 .fetch_watermarks(topic, partition.id(), SHORT)
                 .unwrap();
-            if low < high {
-                ends.insert(partition.id(), high);
-            }
+            let is_empty = low == high;
+            ends.insert(partition.id(), (high, is_empty));
         }
         consumer.assign(&list).unwrap();
-        let mut read = Vec::new();
-        while !ends.is_empty() {
+        let (mut read, mut ended) = (Vec::new(), std::collections::BTreeSet::new());
+        while ended.len() < ends.len() {
             match consumer.poll(SHORT) {
                 Some(Ok(message)) => {
-                    if ends.get(&message.partition()) == Some(&(message.offset() + 1)) {
-                        ends.remove(&message.partition());
+                    ended.remove(&message.partition());
+                    if let Some((high, is_there)) = ends.get_mut(&message.partition()) {
+                        *is_there |= *high <= message.offset() + 1;
                     }
                     read.push(Read {
                         partition: message.partition(),
@@ -164,7 +164,11 @@ impl Cluster {
                         }),
                     });
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    if ends.get(&partition).is_some_and(|(_, is_there)| *is_there) {
+                        ended.insert(partition);
+                    }
+                }
                 Some(Err(error)) => panic!("{topic}: {error}"),
                 None => panic!("{topic} does not end: still to come {ends:?}"),
             }
