@@ -25,9 +25,12 @@ pub(super) fn run(args: &RunArgs, format: Format) -> Result<Ending, CliError> {
         .to_owned();
     let digest = Digest::default();
     let watch = Stopwatch::start();
-    run_config(&config, parts, &base, args.until_end, &digest)?;
+    let end = run_config(&config, parts, &base, args.until_end, &digest)?;
     if args.until_end {
         report(&digest, watch.elapsed_seconds(), format);
+        if !end.waiting.is_empty() {
+            return Ok(Ending::Finding);
+        }
     }
     Ok(Ending::Fine)
 }

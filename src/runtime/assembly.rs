@@ -242,6 +242,7 @@ pub fn job(
         shards: config.engine.shards,
         warm_subjects_max: config.engine.warm_subjects_max,
         rule_check_every: config.engine.rule_check_every,
+        last_deliveries_ms: config.engine.last_deliveries_seconds * 1_000,
         clock: match config.engine.clock {
             ClockKind::Wall => Some(clock.clone()),
             ClockKind::Events => None,

@@ -38,6 +38,8 @@ pub mod defaults {
     pub const WARM_SUBJECTS_MAX: u64 = 1_000_000;
     /// Facts of which one is judged by one rule in the interpreter as well: with 100 rules, one judgement in ten thousand.
     pub const RULE_CHECK_EVERY: u64 = 100;
+    /// How long the end of a run waits for sinks that have not taken everything, s, 0..=3,600; a tenth of it after a signal to stop.
+    pub const LAST_DELIVERIES_SECONDS: u64 = 60;
     /// Journal before images of the subjects that changed are written, KiB, 16..=67,108,864.
     pub const CHECKPOINT_JOURNAL_KB: u64 = 65_536;
     /// Where rules lie.
@@ -112,6 +114,8 @@ pub struct EngineConfig {
     pub warm_subjects_max: usize,
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none.
     pub rule_check_every: u32,
+    /// How long the end waits for sinks that have not taken everything, s.
+    pub last_deliveries_seconds: u64,
     /// Journal before a new base image.
     pub checkpoint_journal_bytes: u64,
 }
@@ -327,6 +331,11 @@ fn engine(file: &mut Table<'_>, dir: &Path) -> Result<EngineConfig, TomlError> {
             defaults::RULE_CHECK_EVERY,
             0..=1_000_000_000,
         )?),
+        last_deliveries_seconds: table.integer(
+            "last_deliveries_seconds",
+            defaults::LAST_DELIVERIES_SECONDS,
+            0..=3_600,
+        )?,
         checkpoint_journal_bytes: table.integer(
             "checkpoint_journal_kb",
             defaults::CHECKPOINT_JOURNAL_KB,

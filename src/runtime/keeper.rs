@@ -303,16 +303,42 @@ impl Keeper {
         self.deliver()
     }
 
-    /// Records the sinks' last positions, after everything else.
-    pub fn finish(&mut self) -> Result<(), KeepError> {
+    /// Lets what waits leave for as long as `has_patience` says (it is asked with the time to the next try, ms, and waits),
+    /// then records the sinks' last positions. What waits still is in the store and leaves at the next start; gives how
+    /// many entries that are, by sink.
+    pub fn finish(
+        &mut self,
+        mut has_patience: impl FnMut(u64) -> bool,
+    ) -> Result<Vec<(String, usize)>, KeepError> {
         while self.run.is_some() {
             self.commit(Commit::default())?;
+        }
+        self.deliver()?;
+        while let Some(wait_ms) = self.next_try_ms() {
+            if !has_patience(wait_ms) {
+                break;
+            }
+            self.deliver()?;
         }
         self.commit(Commit::default())?;
         if let Some(archive) = &mut self.archive {
             archive.close()?;
         }
-        Ok(())
+        let waiting = self.doors.iter().filter(|door| !door.waiting.is_empty());
+        Ok(waiting
+            .map(|door| (door.sink.name().to_owned(), door.waiting.len()))
+            .collect())
+    }
+
+    /// The time to the next try of a delivery, ms; nothing if no sink has anything to take.
+    fn next_try_ms(&self) -> Option<u64> {
+        let waiting = self.doors.iter().filter(|door| !door.waiting.is_empty());
+        let left = waiting.map(|door| {
+            door.pause.as_ref().map_or(0, |(since, ms)| {
+                ms.saturating_sub(since.elapsed_us() / 1_000)
+            })
+        });
+        left.min()
     }
 
     /// Writes blocks that do not count yet.

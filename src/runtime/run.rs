@@ -71,6 +71,8 @@ pub struct Job {
     pub kafka: Tally,
     /// Where every event that was applied is kept for back-tests.
     pub archive: Option<std::path::PathBuf>,
+    /// How long the end waits for sinks that have not taken everything, ms; a tenth of it when told to stop.
+    pub last_deliveries_ms: u64,
 }
 
 /// Makes the lanes, given how far each source is read.
@@ -160,6 +162,8 @@ pub struct Report {
     pub records: usize,
     /// The province, as it is now.
     pub province: Province,
+    /// Messages that sinks have not taken; they are in the store and leave at the next start.
+    pub waiting: Vec<(String, usize)>,
 }
 
 /// Why a run ended early.
@@ -257,10 +261,11 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         journal_bytes_max: job.journal_bytes_max,
         questions: job.questions,
     };
-    let keeper = std::thread::scope(|scope| {
+    let end = (stop, job.last_deliveries_ms);
+    let (keeper, waiting) = std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel::<Parcel>(1);
         let desk = &desk;
-        let thread = scope.spawn(move || keep(keeper, &receiver, desk, watch));
+        let thread = scope.spawn(move || keep(keeper, &receiver, desk, (watch, end)));
         let looped = turn_until(&mut pipeline, &settings, &sender, (desk, stop, watch));
         drop(sender);
         let keeper = thread.join().map_err(|_| RunError::KeeperGone)?;
@@ -285,6 +290,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
             .sum(),
         records: pipeline.province.records(),
         province: pipeline.province,
+        waiting,
     })
 }
 
@@ -321,8 +327,8 @@ fn keep(
     mut keeper: Keeper,
     parcels: &Receiver<Parcel>,
     desk: &Desk,
-    watch: &dyn Watch,
-) -> Option<Keeper> {
+    (watch, end): (&dyn Watch, (&AtomicBool, u64)),
+) -> Option<(Keeper, Vec<(String, usize)>)> {
     let fail = |error: KeepError| {
         *desk.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     };
@@ -345,8 +351,10 @@ fn keep(
             }
             Err(RecvTimeoutError::Timeout) => keeper.idle(),
             Err(RecvTimeoutError::Disconnected) => {
-                return match keeper.finish() {
-                    Ok(()) => Some(keeper),
+                let finished = finish(&mut keeper, end);
+                watch.delivered(&keeper.deliveries());
+                return match finished {
+                    Ok(waiting) => Some((keeper, waiting)),
                     Err(error) => {
                         fail(error);
                         None
@@ -361,6 +369,27 @@ fn keep(
             return None;
         }
     }
+}
+
+/// Waits for sinks that have not taken everything, and says what is left.
+fn finish(
+    keeper: &mut Keeper,
+    (stop, last_deliveries_ms): (&AtomicBool, u64),
+) -> Result<Vec<(String, usize)>, KeepError> {
+    let watch = Stopwatch::start();
+    let waiting = keeper.finish(|wait_ms| {
+        let is_told = stop.load(Ordering::Acquire);
+        let patience_ms = last_deliveries_ms / if is_told { 10 } else { 1 };
+        if patience_ms * 1_000 <= watch.elapsed_us() {
+            return false;
+        }
+        std::thread::park_timeout(Duration::from_millis(wait_ms.clamp(1, IDLE_MS)));
+        true
+    })?;
+    for (sink, count) in &waiting {
+        tracing::warn!(%sink, count, waited_ms = watch.elapsed_us() / 1_000, "the run ends before the sink has taken everything; the rest is in the state and leaves at the next start");
+    }
+    Ok(waiting)
 }
 
 fn turn_until(

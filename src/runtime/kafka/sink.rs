@@ -119,7 +119,6 @@ impl KafkaSink {
         let said = |error: KafkaError| format!("the cluster does not answer: {error}");
         let consumer: BaseConsumer = self.settings.reader().create().map_err(said)?;
         let mut ends = BTreeMap::new();
-        let mut assigned = TopicPartitionList::new();
         for kind in OutputKind::ALL {
             let topic = topic_of(&self.prefix, kind);
             let metadata = consumer
@@ -135,6 +134,7 @@ impl KafkaSink {
                     "topic \"{topic}\" is not there; make it: fenghuo topics create"
                 ));
             }
+            let mut assigned = TopicPartitionList::new();
             for partition in partitions {
                 let (low, high) = consumer
                     .fetch_watermarks(&topic, partition.id(), ANSWER)
@@ -153,8 +153,8 @@ impl KafkaSink {
                 }
                 ends.insert(key, u64::try_from(high).unwrap_or(0));
             }
+            self.read_tail(&consumer, &assigned)?;
         }
-        self.read_tail(&consumer, &assigned)?;
         self.offsets.extend(ends);
         self.reports = Reports::default();
         self.settings
@@ -163,28 +163,34 @@ impl KafkaSink {
             .map_err(said)
     }
 
+    /// Reads partitions of one topic to their ends; an end is told with the number of the partition only, perhaps twice.
     fn read_tail(
         &mut self,
         consumer: &BaseConsumer,
         assigned: &TopicPartitionList,
     ) -> Result<(), String> {
-        let mut left = assigned.count();
-        if left == 0 {
+        let mut left: BTreeSet<i32> = assigned
+            .elements()
+            .iter()
+            .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
+            .collect();
+        if left.is_empty() {
             return Ok(());
         }
         consumer
             .assign(assigned)
             .map_err(|error| error.to_string())?;
         let watch = Stopwatch::start();
-        while 0 < left {
+        while !left.is_empty() {
             if TAIL_US < watch.elapsed_us() {
                 return Err("the ends of the topics could not be read in a minute".to_owned());
             }
             match consumer.poll(Duration::from_millis(100)) {
                 None => {}
                 Some(Ok(message)) => self.there.extend(id_of(&message)),
-                // Topics end one partition after the other.
-                Some(Err(KafkaError::PartitionEOF(_))) => left -= 1,
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    left.remove(&partition);
+                }
                 Some(Err(error)) => return Err(error.to_string()),
             }
         }

@@ -38,10 +38,8 @@ impl Sink for Stubborn {
     }
 }
 
-#[test]
-fn deliveries_and_failures_are_told_once_and_what_waits_has_an_age() {
+fn keeper_with(sinks: Vec<Box<dyn Sink>>) -> Keeper {
     let store = Box::new(MemoryStore::default());
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Stubborn(2))];
     let mut keeper = Keeper::new(store, Head::default(), sinks, &[]).unwrap();
     let entries = (0..3).map(|seq| OutboxEntry {
         seq,
@@ -50,13 +48,19 @@ fn deliveries_and_failures_are_told_once_and_what_waits_has_an_age() {
         id: seq.to_string(),
         line: b"{}".to_vec(),
     });
-    let mut told = Vec::new();
     keeper
         .commit(Commit {
             entries: entries.collect(),
             ..Commit::default()
         })
         .unwrap();
+    keeper
+}
+
+#[test]
+fn deliveries_and_failures_are_told_once_and_what_waits_has_an_age() {
+    let mut keeper = keeper_with(vec![Box::new(Stubborn(2))]);
+    let mut told = Vec::new();
     told.extend(keeper.deliveries());
     for _ in 0..3 {
         keeper.idle().unwrap();
@@ -76,4 +80,29 @@ fn deliveries_and_failures_are_told_once_and_what_waits_has_an_age() {
         ]
     );
     assert!(told.iter().all(|d| d.sink == "stubborn"));
+}
+
+#[test]
+fn the_end_waits_for_a_slow_sink() {
+    let mut keeper = keeper_with(vec![Box::new(Stubborn(3)), Box::new(Stubborn(0))]);
+    let mut asked = 0;
+    let waiting = keeper.finish(|_| {
+        asked += 1;
+        true
+    });
+    assert_eq!((waiting.unwrap(), asked), (vec![], 2));
+    assert_eq!(keeper.head().sinks["stubborn"].next_entry, 3);
+}
+
+#[test]
+fn what_a_sink_has_not_taken_at_the_end_is_told_and_stays() {
+    let mut keeper = keeper_with(vec![Box::new(Stubborn(100))]);
+    let mut asked = 0;
+    let waiting = keeper.finish(|_| {
+        asked += 1;
+        asked < 5
+    });
+    assert_eq!(waiting.unwrap(), [("stubborn".to_owned(), 3)]);
+    assert_eq!(asked, 5);
+    assert_eq!(keeper.head().sinks["stubborn"].next_entry, 0);
 }
