@@ -22,7 +22,7 @@ use crate::engine::hash::sm3_hex;
 use crate::runtime::journal::{delete_chunks, put_chunks, read_chunks};
 use crate::runtime::store::{Batch, Store, StoreError};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 /// The format of what this module writes.
@@ -103,6 +103,8 @@ struct Queue {
     lane: Lane,
     /// Numbers and times of the parcels that wait, in order.
     waiting: VecDeque<(u64, i64)>,
+    /// A process that is gone may have sent the head, and not written down what came of it.
+    is_doubtful: bool,
 }
 
 /// See the module.
@@ -110,6 +112,8 @@ pub struct Desk {
     store: Box<dyn Store>,
     mark: Mark,
     queues: BTreeMap<String, Queue>,
+    /// The head of each lane that has one, and whose it is: what [`Desk::ready`] goes through, longest waiting first.
+    heads: BTreeMap<u64, String>,
 }
 
 impl fmt::Debug for Desk {
@@ -132,6 +136,12 @@ pub struct Fresh<'a> {
     /// The line as it left the core.
     pub line: &'a [u8],
 }
+
+/// A parcel, and how many attempts have failed or may have been made.
+pub type Tried = (Parcel, u32);
+
+/// Ids of what could not be shaped, with the reason.
+pub type Unshaped = Vec<(String, String)>;
 
 /// Makes the bytes that are sent: of a line, with its place in the lane.
 pub type Shape<'a> = dyn Fn(&[u8], u32) -> Result<Vec<u8>, String> + 'a;
@@ -161,12 +171,19 @@ impl Desk {
             let parcel = parcel_of(seq, &bytes)?;
             let queue = queues.entry(parcel.subject).or_default();
             queue.waiting.push_back((seq, parcel.since_ms));
+            queue.is_doubtful = true;
             Ok(())
         })?;
+        let head = |(subject, queue): (&String, &Queue)| {
+            let (seq, _) = queue.waiting.front()?;
+            Some((*seq, subject.clone()))
+        };
+        let heads = queues.iter().filter_map(head).collect();
         Ok(Self {
             store,
             mark,
             queues,
+            heads,
         })
     }
 
@@ -183,7 +200,7 @@ impl Desk {
         until: u64,
         now_ms: i64,
         shape: &Shape<'_>,
-    ) -> Result<Vec<(String, String)>, ExchangeError> {
+    ) -> Result<Unshaped, ExchangeError> {
         if until <= self.mark.next_seq {
             return Ok(Vec::new());
         }
@@ -229,41 +246,42 @@ impl Desk {
             self.queues.entry(subject).or_default().lane = lane;
         }
         for (subject, seq) in added {
-            self.queues
-                .entry(subject)
-                .or_default()
-                .waiting
-                .push_back((seq, now_ms));
+            let queue = self.queues.entry(subject.clone()).or_default();
+            if queue.waiting.is_empty() {
+                self.heads.insert(seq, subject);
+            }
+            queue.waiting.push_back((seq, now_ms));
         }
         Ok(bad)
     }
 
-    /// The heads of up to `most` lanes that may send now, longest waiting first, and when the next lane may.
+    /// The heads of up to `most` lanes that may send now and are not among `busy`, longest waiting first, each with how many
+    /// attempts have failed or may have been made; and when the next lane may.
     pub fn ready(
         &self,
         most: usize,
         now_ms: i64,
-    ) -> Result<(Vec<Parcel>, Option<i64>), ExchangeError> {
-        let mut heads: Vec<u64> = Vec::new();
+        busy: &BTreeSet<String>,
+    ) -> Result<(Vec<Tried>, Option<i64>), ExchangeError> {
+        let mut ready = Vec::new();
         let mut wake: Option<i64> = None;
-        for queue in self.queues.values() {
-            match next(&queue.lane, !queue.waiting.is_empty(), now_ms) {
-                Next::Send => heads.extend(queue.waiting.front().map(|(seq, _)| *seq)),
+        for (seq, subject) in &self.heads {
+            if ready.len() == most {
+                break;
+            }
+            let Some(queue) = self.queues.get(subject).filter(|_| !busy.contains(subject)) else {
+                continue;
+            };
+            match next(&queue.lane, true, now_ms) {
+                Next::Send => {
+                    let attempts = queue.lane.attempts.max(u32::from(queue.is_doubtful));
+                    ready.push((self.parcel(*seq)?, attempts));
+                }
                 Next::Wait(at) => wake = Some(wake.map_or(at, |known| known.min(at))),
                 Next::Idle | Next::Parked => {}
             }
         }
-        heads.sort_unstable();
-        heads.truncate(most);
-        let parcels = heads.into_iter().map(|seq| self.parcel(seq));
-        Ok((parcels.collect::<Result<_, _>>()?, wake))
-    }
-
-    /// Failed attempts of the parcel at a lane's head.
-    pub fn attempts(&self, subject: &str) -> u32 {
-        self.queues
-            .get(subject)
-            .map_or(0, |queue| queue.lane.attempts)
+        Ok((ready, wake))
     }
 
     fn parcel(&self, seq: u64) -> Result<Parcel, ExchangeError> {
@@ -304,8 +322,11 @@ impl Desk {
         for (subject, lane, is_done) in lanes {
             if let Some(queue) = self.queues.get_mut(&subject) {
                 queue.lane = lane;
-                if is_done {
-                    queue.waiting.pop_front();
+                queue.is_doubtful = false;
+                if is_done && let Some((seq, _)) = queue.waiting.pop_front() {
+                    self.heads.remove(&seq);
+                    self.heads
+                        .extend(queue.waiting.front().map(|(seq, _)| (*seq, subject)));
                 }
             }
         }

@@ -160,7 +160,8 @@ impl Gateway {
             skew_ms: AtomicI64::new(0),
         };
         if let SecretFrom::File(_) = &gateway.config.secret {
-            gateway.refresh().map_err(ExchangeError::Setting)?;
+            let told = gateway.refresh();
+            told.map_err(|outcome| ExchangeError::Setting(outcome.reason().to_owned()))?;
         } else {
             gateway.secrets().is_stale = true;
         }
@@ -181,17 +182,18 @@ impl Gateway {
         now.max(before.unwrap_or_default().saturating_add(1))
     }
 
-    /// Fetches the secret anew.
-    fn refresh(&self) -> Result<(), String> {
-        let chain = |error: &dyn std::error::Error| crate::runtime::logging::chain(error);
+    /// Fetches the secret anew; why it could not be had means for parcels what it means for the secret.
+    fn refresh(&self) -> Result<(), Outcome> {
+        let denied =
+            |error: &dyn std::error::Error| Outcome::Denied(crate::runtime::logging::chain(error));
         let (secret, end_ms) = match &self.config.secret {
             SecretFrom::File(path) => {
-                let secret = read_secret(path, 16, 4_096).map_err(|error| chain(&error))?;
+                let secret = read_secret(path, 16, 4_096).map_err(|error| denied(&error))?;
                 let text = secret.expose().trim_ascii().to_vec();
                 (text, i64::MAX)
             }
             SecretFrom::Refresh { url, app_key } => {
-                let key = read_secret(app_key, 16, 32).map_err(|error| chain(&error))?;
+                let key = read_secret(app_key, 16, 32).map_err(|error| denied(&error))?;
                 let spoken = self.speak(
                     key.expose(),
                     &Call {
@@ -200,16 +202,23 @@ impl Gateway {
                         most: ANSWER_BYTES_MAX,
                     },
                 );
-                let (status, body, _) = spoken.map_err(|outcome| outcome.reason().to_owned())?;
-                let answer: SecretAnswer = serde_json::from_slice(&body).map_err(|_| {
-                    format!("the secret's refresh answered {status}: {}", excerpt(&body))
-                })?;
+                let (status, body, after_ms) = spoken?;
+                let said = format!("the secret's refresh answered {status}: {}", excerpt(&body));
+                if matches!(status, 408 | 425 | 429 | 500..=599) {
+                    let reason = said;
+                    return Err(Outcome::Unsure { reason, after_ms });
+                }
+                if matches!(status, 400 | 495 | 496) && said.contains("SSL certificate") {
+                    return Err(Outcome::Untrusted(said));
+                }
+                let answer: SecretAnswer =
+                    serde_json::from_slice(&body).map_err(|_| Outcome::Denied(said))?;
                 let opened = open_secret(key.expose(), &answer.secret);
                 let Some(secret) = opened.filter(|_| answer.code == "0") else {
-                    return Err(format!(
+                    return Err(Outcome::Denied(format!(
                         "the secret's refresh gave code \"{}\" and a secret that the application's key does not open",
                         answer.code
-                    ));
+                    )));
                 };
                 (secret, answer.end_ms)
             }
@@ -236,7 +245,7 @@ impl Gateway {
             let _alone = alone.unwrap_or_else(PoisonError::into_inner);
             // Another thread may have done it meanwhile.
             if is_due() {
-                self.refresh().map_err(Outcome::Denied)?;
+                self.refresh()?;
             }
         }
         Ok(self.secrets().now.expose().clone())

@@ -234,6 +234,8 @@ fn the_refresh_interface_gives_a_secret_that_ends() {
     let body = |end: i64| sealed.replace("END", &end.to_string());
     let (url, serving) = server(vec![
         answer("200 OK", "", r#"{"code":"1"}"#),
+        answer("503 Busy", "retry-after: 3\r\n", "oops"),
+        answer("400 Bad Request", "", "The SSL certificate error"),
         answer("200 OK", "", &body(NOW_MS + 100_000)),
         answer("200 OK", "", &good),
         answer("200 OK", "", &body(NOW_MS + 900_000)),
@@ -256,11 +258,15 @@ fn the_refresh_interface_gives_a_secret_that_ends() {
     let gateway = Gateway::new(config, clock.clone()).unwrap();
     let denied = gateway.send(&parcel(), 0);
     assert!(denied.reason().contains("does not open"), "{denied:?}");
+    let busy = gateway.send(&parcel(), 0);
+    let after_ms = Some(3_000);
+    assert!(matches!(&busy, Outcome::Unsure { after_ms: asked, .. } if *asked == after_ms));
+    assert_eq!(word(&gateway.send(&parcel(), 0)), "untrusted");
     assert_eq!(word(&gateway.send(&parcel(), 0)), "accepted");
     // It ends within a minute: fetched anew before it does.
     clock.set(EventTime(NOW_MS + 50_000));
     assert_eq!(word(&gateway.send(&parcel(), 0)), "accepted");
-    assert_eq!(serving.join().unwrap().len(), 5);
+    assert_eq!(serving.join().unwrap().len(), 7);
     assert!(!format!("{gateway:?}").contains("new-secret"));
 }
 

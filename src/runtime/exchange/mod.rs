@@ -8,13 +8,14 @@
 //! A [`Parcel`] is made once: its id, its place in the lane and its bytes never change, so a copy can be told from a
 //! new thing at the far end. A subject that is refused waits in its lane for a person and holds nobody else up.
 //!
-//! [`lane`] decides (pure), [`desk`] remembers, [`worker`] acts, [`gateway`] speaks the header protocol, [`shape`] puts a
+//! [`handover`] takes over, [`lane`] decides (pure), [`desk`] remembers, [`worker`] acts, [`gateway`] speaks the header protocol, [`shape`] puts a
 //! warning into the national `riskWarning` form, [`sign`] signs.
 //!
 //! source   `domain.md` §1.8 and §6.1; `reliability.md` §2.10
 
 pub mod desk;
 pub mod gateway;
+pub mod handover;
 pub mod lane;
 pub mod orders;
 pub mod reconcile;
@@ -105,7 +106,8 @@ pub trait Adapter: Send + Sync {
     /// Its name in logs.
     fn name(&self) -> &str;
     /// Sends a parcel. Called from several threads, never twice at once for one subject.
-    /// `attempts` have failed before: where it can, it asks first whether the far end has it.
+    /// `attempts` have failed before, or may have been made by a process that is gone: where it can, it asks first whether
+    /// the far end has it.
     fn send(&self, parcel: &Parcel, attempts: u32) -> Outcome;
     /// What the far end holds, every copy that it counts as one of its own; for reconciliation.
     fn list(&self) -> Result<Vec<Held>, String>;

@@ -10,8 +10,9 @@ use crate::runtime::clock::Clock;
 use crate::runtime::sink::{OutboxEntry, OutputKind, Sink};
 use crate::runtime::store::crash::InDoubt;
 use crate::runtime::store::{CrashStore, MemoryStore, Store};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 const START_MS: i64 = 1_790_000_000_000;
@@ -24,6 +25,8 @@ struct FarEnd {
     /// Refuses this subject.
     refused: Mutex<Option<String>>,
     is_good: bool,
+    /// Answers everything with 503.
+    is_down: AtomicBool,
 }
 
 impl FarEnd {
@@ -55,6 +58,9 @@ impl Adapter for Arc<FarEnd> {
         }
         let mut count = self.attempts.lock().unwrap();
         *count += 1;
+        if self.is_down.load(Ordering::Relaxed) {
+            return unsure("503");
+        }
         if self.is_good || 3 < attempts {
             return self.receipt(parcel);
         }
@@ -274,6 +280,70 @@ fn a_refused_subject_waits_alone_and_goes_on_when_told() {
     );
     drain(&exchange, &clock).unwrap();
     assert_whole(&exchange, &far, "after the decision");
+}
+
+#[test]
+fn a_far_end_that_is_down_for_a_day_is_asked_seldom_and_gets_all_of_it_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::at(EventTime(START_MS));
+    let far = Arc::new(FarEnd {
+        is_good: true,
+        is_down: AtomicBool::new(true),
+        ..FarEnd::default()
+    });
+    let exchange = exchange(MemoryStore::default(), &far, &clock, dir.path()).unwrap();
+    exchange
+        .with_desk(|desk| hand_over(desk, START_MS))
+        .unwrap();
+    let day_ms = 86_400_000;
+    while clock.now().0 < START_MS + day_ms {
+        let (_, wake) = exchange.round().unwrap();
+        let at = wake.expect("it is tried again").max(clock.now().0 + 1);
+        clock.set(EventTime(at));
+    }
+    let attempts = *far.attempts.lock().unwrap();
+    // Every five minutes once it is known to be down: 288 a day.
+    assert!((288..330).contains(&attempts), "{attempts} attempts");
+    assert_eq!(exchange.standing().waiting, 12);
+    assert!(exchange.standing().parked.is_empty());
+    far.is_down.store(false, Ordering::Relaxed);
+    drain(&exchange, &clock).unwrap();
+    assert_whole(&exchange, &far, "after a day");
+    let late_ms = clock.now().0 - START_MS - day_ms;
+    assert!(late_ms < 700_000, "{late_ms} ms after it was back");
+}
+
+#[test]
+fn after_a_kill_the_head_of_each_lane_is_asked_for_first() {
+    let clock = Clock::at(EventTime(START_MS));
+    let dir = tempfile::tempdir().unwrap();
+    let far = Arc::new(FarEnd::default());
+    let store = Lent(Arc::new(Mutex::new(CrashStore::new())));
+    let one = exchange(store.clone(), &far, &clock, dir.path()).unwrap();
+    one.with_desk(|desk| hand_over(desk, START_MS)).unwrap();
+    let tries = |exchange: &Exchange| {
+        let none = BTreeSet::new();
+        let (ready, _) = exchange.with_desk(|desk| desk.ready(9, START_MS, &none).unwrap());
+        let busy = BTreeSet::from(["enterprise:1".to_owned()]);
+        let (others, _) = exchange.with_desk(|desk| desk.ready(9, START_MS, &busy).unwrap());
+        assert_eq!(
+            others.len(),
+            ready.len() - 1,
+            "a lane under way is left alone"
+        );
+        ready
+            .into_iter()
+            .map(|(_, attempts)| attempts)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(tries(&one), [0, 0, 0], "nothing was sent yet");
+    drop(one);
+    let two = exchange(store, &far, &clock, dir.path()).unwrap();
+    assert_eq!(
+        tries(&two),
+        [1, 1, 1],
+        "the process before may have sent them"
+    );
 }
 
 #[test]

@@ -1,28 +1,26 @@
-//! The thread that sends: rounds of lanes that may, several at a time, written down in one commit a round.
+//! The threads that send: lanes that may, several at a time; what came of them is written down together.
 //!
-//! The keeper hands outputs over through [`ExchangeSink`]: when it has returned they are in the desk's store, so the
-//! engine's outbox may forget them. A kill between the two commits brings them again, and the desk knows their numbers.
-//!
-//! threads  one that decides and writes, up to `parallel` that talk while a round lasts; stopping ends after the round
-//! bounds   [`ROUND_MAX`] lanes a round
+//! threads  one that decides and writes, `parallel` that talk. One that waits for a slow answer holds up its own lane only.
+//!          Stopping waits for what is under way
+//! bounds   [`ROUND_MAX`] lanes under way or about to be
 //! errors   a fault of the desk's store ends the process at the next hand-over; the far end's faults never do
 
-use super::desk::{Desk, Fresh, Standing};
+use super::desk::{Desk, Fresh, Shape, Standing, Tried, Unshaped};
+use super::handover::ExchangeSink;
 use super::lane::Breaker;
-use super::{Adapter, ExchangeError, Outcome, Parcel, shape};
+use super::{Adapter, ExchangeError, Outcome, Parcel};
 use crate::runtime::clock::Clock;
 use crate::runtime::logging::chain;
 use crate::runtime::metrics::ExchangeMetrics;
-use crate::runtime::sink::{Delivered, OutboxEntry, OutputKind, Sink, SinkError, SinkPosition};
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Lanes in one round.
+/// Lanes in one round, or under way.
 pub const ROUND_MAX: usize = 128;
-/// How long the thread waits when nothing says when to go on, ms.
+/// How often people's decisions are looked for and how things stand is written down, and the longest wait, ms.
 const IDLE_MS: u64 = 1_000;
 /// Ages of the oldest parcel at which somebody is told, ms.
 const AGES_MS: [i64; 3] = [300_000, 900_000, 3_600_000];
@@ -33,6 +31,36 @@ struct Inner {
     is_stopping: bool,
     fault: Option<String>,
     told_age: usize,
+    /// Taken out to be sent, with the attempts before.
+    jobs: VecDeque<Tried>,
+    /// Whose parcels are taken out or under way.
+    busy: BTreeSet<String>,
+    /// What came of attempts and is not written down yet.
+    done: Vec<(Parcel, Outcome)>,
+}
+
+impl Inner {
+    /// Puts back what is taken out and not under way yet.
+    fn give_back(&mut self) {
+        for (parcel, _) in std::mem::take(&mut self.jobs) {
+            self.busy.remove(&parcel.subject);
+        }
+    }
+}
+
+/// A parcel under way. Should its thread panic, the process ends at the next hand-over instead of waiting for it.
+struct UnderWay<'a>(&'a Exchange, String);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut inner = self.0.lock();
+            inner.fault = Some("a thread that sends has panicked; this is a bug".to_owned());
+            inner.is_stopping = true;
+            inner.busy.remove(&self.1);
+            self.0.shared.wake.notify_all();
+        }
+    }
 }
 
 /// The exchange of a run; clones are the same one.
@@ -43,7 +71,10 @@ pub struct Exchange {
 
 struct Shared {
     inner: Mutex<Inner>,
+    /// Something is to be decided or written down.
     wake: Condvar,
+    /// Something is to be sent.
+    work: Condvar,
     adapter: Box<dyn Adapter>,
     clock: Clock,
     parallel: usize,
@@ -94,10 +125,14 @@ impl Exchange {
             is_stopping: false,
             fault: None,
             told_age: 0,
+            jobs: VecDeque::new(),
+            busy: BTreeSet::new(),
+            done: Vec::new(),
         };
         let shared = Shared {
             inner: Mutex::new(inner),
             wake: Condvar::new(),
+            work: Condvar::new(),
             adapter: equipment.adapter,
             clock: equipment.clock,
             parallel: equipment.parallel.max(1),
@@ -120,18 +155,41 @@ impl Exchange {
     pub fn start(&self) -> ExchangeSink {
         let exchange = self.clone();
         let thread = std::thread::spawn(move || exchange.turn());
-        ExchangeSink {
-            exchange: self.clone(),
-            thread: Some(thread),
-        }
+        ExchangeSink::new(self.clone(), Some(thread))
     }
 
     /// A sink without a thread.
     pub fn sink(&self) -> ExchangeSink {
-        ExchangeSink {
-            exchange: self.clone(),
-            thread: None,
+        ExchangeSink::new(self.clone(), None)
+    }
+
+    /// Takes outputs over, up to number `until`; durable when it returns. Those that cannot be shaped come back.
+    pub(super) fn take(
+        &self,
+        fresh: &[Fresh<'_>],
+        until: u64,
+        shape: &Shape<'_>,
+    ) -> Result<Unshaped, String> {
+        let now = self.shared.clock.now().0;
+        let mut inner = self.lock();
+        if let Some(what) = &inner.fault {
+            return Err(what.clone());
         }
+        let taken = inner.desk.take(fresh, until, now, shape);
+        drop(inner);
+        self.shared.wake.notify_all();
+        taken.map_err(|error| chain(&error))
+    }
+
+    /// GB/T 2260 code of the province.
+    pub(super) fn province(&self) -> &str {
+        &self.shared.province
+    }
+
+    /// Makes the threads end once what is under way is written down.
+    pub(super) fn stop(&self) {
+        self.lock().is_stopping = true;
+        self.shared.wake.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -159,40 +217,47 @@ impl Exchange {
     /// Sends what may be sent now and writes down what came of it. How many were tried, and when to come again.
     pub fn round(&self) -> Result<(usize, Option<i64>), ExchangeError> {
         let now = self.shared.clock.now().0;
-        let (parcels, attempts, wake) = {
+        let (ready, wake) = {
             let inner = self.lock();
             let allowed = inner.breaker.allows(ROUND_MAX, now);
             if allowed == 0 {
                 return Ok((0, inner.breaker.open_until()));
             }
-            let (parcels, wake) = inner.desk.ready(allowed, now)?;
-            let attempts: Vec<u32> = parcels
-                .iter()
-                .map(|p| inner.desk.attempts(&p.subject))
-                .collect();
-            (parcels, attempts, wake)
+            inner.desk.ready(allowed, now, &inner.busy)?
         };
-        if parcels.is_empty() {
+        if ready.is_empty() {
             return Ok((0, wake));
         }
-        let outcomes = self.talk(&parcels, &attempts);
-        let tried: Vec<(Parcel, Outcome)> = parcels.into_iter().zip(outcomes).collect();
-        let now = self.shared.clock.now().0;
+        let outcomes = self.talk(&ready);
         let mut inner = self.lock();
-        for (parcel, outcome) in &tried {
+        let tried = ready.into_iter().map(|(parcel, _)| parcel).zip(outcomes);
+        inner.done.extend(tried);
+        let tried = self.write_down(&mut inner)?;
+        Ok((tried, Some(self.shared.clock.now().0)))
+    }
+
+    /// Writes down what came of attempts, in one commit; how many.
+    fn write_down(&self, inner: &mut Inner) -> Result<usize, ExchangeError> {
+        let now = self.shared.clock.now().0;
+        let done = std::mem::take(&mut inner.done);
+        for (parcel, outcome) in &done {
             self.tell(parcel, outcome);
+            inner.busy.remove(&parcel.subject);
             if inner.breaker.note(outcome, now) {
                 tracing::error!(
                     reason = outcome.reason(),
                     "the national exchange does not answer as it should; everything waits and is tried again by itself"
                 );
+                inner.give_back();
             }
         }
-        inner.desk.settle(&tried, now)?;
-        Ok((tried.len(), Some(now)))
+        if !done.is_empty() {
+            inner.desk.settle(&done, now)?;
+        }
+        Ok(done.len())
     }
 
-    fn talk(&self, parcels: &[Parcel], attempts: &[u32]) -> Vec<Outcome> {
+    fn talk(&self, parcels: &[Tried]) -> Vec<Outcome> {
         let next = AtomicUsize::new(0);
         let slots: Vec<Mutex<Option<Outcome>>> = parcels.iter().map(|_| Mutex::default()).collect();
         std::thread::scope(|scope| {
@@ -200,11 +265,12 @@ impl Exchange {
                 scope.spawn(|| {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
-                        let (Some(parcel), Some(slot)) = (parcels.get(at), slots.get(at)) else {
+                        let (Some((parcel, attempts)), Some(slot)) =
+                            (parcels.get(at), slots.get(at))
+                        else {
                             return;
                         };
-                        let before = attempts.get(at).copied().unwrap_or(0);
-                        let outcome = self.shared.adapter.send(parcel, before);
+                        let outcome = self.shared.adapter.send(parcel, *attempts);
                         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
                     }
                 });
@@ -230,7 +296,11 @@ impl Exchange {
         match outcome {
             Outcome::Accepted(_) => tracing::debug!(id, "the far end has signed for it"),
             Outcome::Unsure { reason, .. } => {
-                tracing::debug!(id, reason, "not now; it is tried again");
+                tracing::warn!(
+                    id,
+                    reason,
+                    "no usable answer of the far end; it is asked whether it has this, and gets the same bytes again if not"
+                );
             }
             Outcome::Refused(reason) => tracing::error!(
                 id,
@@ -250,39 +320,105 @@ impl Exchange {
         }
     }
 
+    /// Sends until it is told to stop.
     fn turn(&self) {
+        std::thread::scope(|scope| {
+            for _ in 0..self.shared.parallel {
+                scope.spawn(|| self.work());
+            }
+            if let Err(error) = self.decide() {
+                let why = chain(&error);
+                tracing::error!(
+                    why,
+                    "the exchange's store fails; the process ends at the next commit"
+                );
+                self.lock().fault = Some(why);
+            }
+            self.lock().is_stopping = true;
+            self.shared.work.notify_all();
+        });
+    }
+
+    /// Takes out what is to be sent, and writes down what came of it.
+    fn decide(&self) -> Result<(), ExchangeError> {
+        let mut looked_ms = i64::MIN;
         loop {
-            let round = self.decisions().and_then(|()| self.round());
-            let wake = match round {
-                Ok((_, wake)) => wake,
-                Err(error) => {
-                    let why = chain(&error);
-                    tracing::error!(
-                        why,
-                        "the exchange's store fails; the process ends at the next commit"
-                    );
-                    self.lock().fault = Some(why);
-                    return;
-                }
-            };
-            self.gauge();
             let now = self.shared.clock.now().0;
+            if i64::try_from(IDLE_MS).unwrap_or(0) <= now.saturating_sub(looked_ms) {
+                looked_ms = now;
+                self.decisions()?;
+                self.gauge();
+            }
+            let mut inner = self.lock();
+            self.write_down(&mut inner)?;
+            if inner.is_stopping {
+                inner.give_back();
+                self.shared.work.notify_all();
+                if inner.busy.is_empty() {
+                    drop(inner);
+                    self.gauge();
+                    return Ok(());
+                }
+            }
+            let wake = self.take_out(&mut inner)?;
             let wait = wake.map_or(IDLE_MS, |at| {
                 u64::try_from(at.saturating_sub(now))
                     .unwrap_or(0)
-                    .min(IDLE_MS)
+                    .clamp(1, IDLE_MS)
             });
-            let inner = self.lock();
-            if inner.is_stopping {
-                return;
-            }
-            if 0 < wait {
+            if inner.done.is_empty() {
                 drop(
                     self.shared
                         .wake
                         .wait_timeout(inner, Duration::from_millis(wait)),
                 );
             }
+        }
+    }
+
+    /// Fills up what is about to be sent; when to come again at the latest.
+    fn take_out(&self, inner: &mut Inner) -> Result<Option<i64>, ExchangeError> {
+        let now = self.shared.clock.now().0;
+        let allowed = inner.breaker.allows(ROUND_MAX, now);
+        if allowed == 0 {
+            return Ok(inner.breaker.open_until());
+        }
+        let most = allowed.saturating_sub(inner.busy.len());
+        // Half empty first: looking through the lanes is not free.
+        if inner.is_stopping || most * 2 < allowed {
+            return Ok(None);
+        }
+        let (ready, wake) = inner.desk.ready(most, now, &inner.busy)?;
+        for (parcel, attempts) in ready {
+            inner.busy.insert(parcel.subject.clone());
+            inner.jobs.push_back((parcel, attempts));
+        }
+        self.shared.work.notify_all();
+        Ok(wake)
+    }
+
+    /// Sends one parcel after the other.
+    fn work(&self) {
+        let mut inner = self.lock();
+        loop {
+            if inner.is_stopping {
+                return;
+            }
+            let Some((parcel, attempts)) = inner.jobs.pop_front() else {
+                inner = self
+                    .shared
+                    .work
+                    .wait(inner)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(inner);
+            let under_way = UnderWay(self, parcel.subject.clone());
+            let outcome = self.shared.adapter.send(&parcel, attempts);
+            drop(under_way);
+            inner = self.lock();
+            inner.done.push((parcel, outcome));
+            self.shared.wake.notify_all();
         }
     }
 
@@ -335,83 +471,5 @@ impl Exchange {
             );
         }
         Ok(())
-    }
-}
-
-/// Takes outputs over from the keeper.
-#[derive(Debug)]
-pub struct ExchangeSink {
-    exchange: Exchange,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Sink for ExchangeSink {
-    fn name(&self) -> &'static str {
-        "exchange"
-    }
-
-    fn resume(&mut self, _position: &SinkPosition) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn deliver(&mut self, entries: &[OutboxEntry]) -> Result<Delivered, SinkError> {
-        let shared = &self.exchange.shared;
-        let now = shared.clock.now().0;
-        let mut inner = self.exchange.lock();
-        if let Some(what) = &inner.fault {
-            return Err(SinkError::Exchange { what: what.clone() });
-        }
-        let fresh: Vec<Fresh<'_>> = entries
-            .iter()
-            .filter(|entry| entry.kind == OutputKind::Warning)
-            .map(|entry| Fresh {
-                seq: entry.seq,
-                id: &entry.id,
-                subject: &entry.subject,
-                line: &entry.line,
-            })
-            .collect();
-        let until = entries.last().map_or(0, |entry| entry.seq + 1);
-        let province = shared.province.as_str();
-        let bad = inner
-            .desk
-            .take(&fresh, until, now, &|line, lane_no| {
-                shape::risk_warning(line, lane_no, province)
-            })
-            .map_err(|error| SinkError::Exchange {
-                what: chain(&error),
-            })?;
-        drop(inner);
-        for (id, why) in bad {
-            tracing::error!(
-                id,
-                why,
-                "a warning cannot be put into the national form and is NOT sent; this is a bug, please report it"
-            );
-        }
-        shared.wake.notify_all();
-        Ok(Delivered {
-            count: entries.len(),
-            ..Delivered::default()
-        })
-    }
-
-    fn sync(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn position(&self) -> SinkPosition {
-        SinkPosition::default()
-    }
-}
-
-impl Drop for ExchangeSink {
-    fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            self.exchange.lock().is_stopping = true;
-            self.exchange.shared.wake.notify_all();
-            // A thread that panicked has said why.
-            let _ = thread.join();
-        }
     }
 }

@@ -1,0 +1,513 @@
+#!/usr/bin/env python3
+"""Fenghuo against a national gateway that is not Fenghuo's: nginx in front of national.py. Called by `.ci/gateway`.
+
+    suite.py FENGHUO [SCENE...]     scenes: see SCENES; all when none is named
+
+Each scene starts from nothing, on loopback, in a directory of its own, and ends what it started. It stops at the first
+thing that is not as it should be.
+
+FENGHUO_GATEWAY_WARNINGS (10000), FENGHUO_GATEWAY_KILLS (50) and FENGHUO_GATEWAY_SEED (2026) size the scene `killed`.
+"""
+
+import collections
+import contextlib
+import datetime
+import ipaddress
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+HERE = pathlib.Path(__file__).resolve().parent
+WARNINGS = int(os.environ.get("FENGHUO_GATEWAY_WARNINGS", "10000"))
+KILLS = int(os.environ.get("FENGHUO_GATEWAY_KILLS", "50"))
+SEED = int(os.environ.get("FENGHUO_GATEWAY_SEED", "2026"))
+TIMEOUT_MS = 800
+
+
+def say(text):
+    print(f"    {text}", flush=True)
+
+
+def check(holds, text):
+    if not holds:
+        raise SystemExit(f"error: {text}")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def within(seconds, holds):
+    """Waits for something, and not forever; what it was, or nothing."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        got = holds()
+        if got:
+            return got
+        time.sleep(0.03)
+    return None
+
+
+def until(what, seconds, holds):
+    """Waits for something that has to come."""
+    return within(seconds, holds) or sys.exit(f"error: {what} did not come within {seconds} s")
+
+
+class Certificates:
+    """An authority, and what it vouches for: valid and expired, for both sides."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.key, self.cert = self.make("ca", None)
+        for name in ("server", "client"):
+            self.make(name, self, days=(-2, 30))
+            self.make(f"{name}-expired", self, days=(-30, -1))
+
+    def make(self, name, issuer, days=(-2, 30)):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"exchange {name}")])
+        now = datetime.datetime.utcnow()
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer.cert.subject if issuer else subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + datetime.timedelta(days=days[0]))
+            .not_valid_after(now + datetime.timedelta(days=days[1]))
+            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        )
+        if issuer:
+            usage = ExtendedKeyUsageOID.SERVER_AUTH if "server" in name else ExtendedKeyUsageOID.CLIENT_AUTH
+            address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        cert = builder.sign(issuer.key if issuer else key, hashes.SHA256())
+        (self.folder / f"{name}.crt").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        private(self.folder / f"{name}.key", pem)
+        return key, cert
+
+
+def private(path, data):
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    path.chmod(0o600)
+
+
+NGINX = """
+user root;
+worker_processes 1;
+pid {work}/nginx.pid;
+error_log {work}/nginx.log warn;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_body_temp_path {work}/nginx-body;
+    proxy_temp_path {work}/nginx-proxy;
+    fastcgi_temp_path {work}/nginx-fastcgi;
+    scgi_temp_path {work}/nginx-scgi;
+    uwsgi_temp_path {work}/nginx-uwsgi;
+    underscores_in_headers on;
+    upstream verifier {{ server 127.0.0.1:{verifier}; keepalive 32; }}
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {work}/{server}.crt;
+        ssl_certificate_key {work}/{server}.key;
+        ssl_client_certificate {work}/ca.crt;
+        ssl_verify_client on;
+        location / {{
+            proxy_pass http://verifier;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_pass_header Date;
+            proxy_next_upstream off;
+        }}
+    }}
+}}
+"""
+
+CONFIG = """
+[engine]
+state = "state"
+shards = 4
+clock = "events"
+
+[rules]
+dir = "rules"
+
+[connectors]
+dir = "connectors"
+
+[[source]]
+kind = "directory"
+connector = "orders"
+path = "feed"
+
+[sinks.file]
+dir = "out"
+
+[exchange]
+parallel = 16
+
+[exchange.gateway]
+url = "https://127.0.0.1:{port}/fxyj"
+rid = "js-fenghuo"
+sid = "s_3200000000000_0001"
+algorithm = "{algorithm}"
+{secret}
+tls_cert = "{client}.crt"
+tls_key = "{client}.key"
+ca = "ca.crt"
+timeout_ms = {timeout}
+"""
+
+
+class Far:
+    """nginx and the verifier behind it."""
+
+    def __init__(self, work):
+        self.work = work
+        self.port, self.verifier, self.control_port = free_port(), free_port(), free_port()
+        self.command = [sys.executable, str(HERE / "national.py")]
+        arguments = [str(self.verifier), str(self.control_port), str(work / "ledger.jsonl")]
+        self.python = subprocess.Popen(self.command + arguments, stderr=open(work / "national.log", "w"))
+        self.configure("server")
+        self.nginx = subprocess.Popen(["nginx", "-c", str(work / "nginx.conf"), "-g", "daemon off;"])
+        until("the gateway", 20, self.answers)
+
+    def configure(self, server):
+        text = NGINX.format(work=self.work, port=self.port, verifier=self.verifier, server=server)
+        (self.work / "nginx.conf").write_text(text)
+
+    def answers(self):
+        try:
+            self.state()
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def certificate(self, server):
+        """Shows another certificate from now on."""
+        self.configure(server)
+        self.nginx.send_signal(signal.SIGHUP)
+
+    def set(self, **order):
+        url = f"http://127.0.0.1:{self.control_port}/"
+        request = urllib.request.Request(url, json.dumps(order).encode(), method="POST")
+        return json.load(urllib.request.urlopen(request, timeout=10))
+
+    def state(self):
+        return json.load(urllib.request.urlopen(f"http://127.0.0.1:{self.control_port}/", timeout=10))
+
+    def close(self):
+        for process in (self.nginx, self.python):
+            process.terminate()
+            process.wait(20)
+
+    def ledger(self):
+        return [json.loads(line) for line in (self.work / "ledger.jsonl").read_text().splitlines()]
+
+
+class Engine:
+    """The command under test, in a directory of its own."""
+
+    def __init__(self, fenghuo, work):
+        self.fenghuo, self.work, self.process = fenghuo, work, None
+        self.log = work / "fenghuo.log"
+        self.day = 0
+        for name in ("feed", "connectors", "rules"):
+            (work / name).mkdir()
+        (work / "rules" / "complaint").mkdir()
+        copies = {path: work / "rules" / path.name for path in (HERE.parents[1] / "rules").glob("*.toml")}
+        copies[HERE / "every.rhai"] = work / "rules" / "complaint" / "every.rhai"
+        copies[HERE / "orders.toml"] = work / "connectors" / "orders.toml"
+        for path, copy in copies.items():
+            copy.write_bytes(path.read_bytes())
+
+    def configure(self, port, algorithm="hmac-sm3", client="client", secret=None):
+        refresh = f'secret_url = "https://127.0.0.1:{port}/secret"\napp_key_file = "app.key"'
+        private(self.work / "app.key", "0123456789abcdef")
+        text = CONFIG.format(
+            port=port, algorithm=algorithm, client=client, secret=secret or refresh, timeout=TIMEOUT_MS
+        )
+        (self.work / "fenghuo.toml").write_text(text)
+
+    def start(self):
+        self.started = time.time()
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(
+                [self.fenghuo, "run", "--config", str(self.work / "fenghuo.toml")], stdout=log, stderr=log
+            )
+
+    def kill(self):
+        check(self.process.poll() is None, f"the engine has ended by itself: {self.tail()}")
+        self.process.kill()
+        self.process.wait(20)
+
+    def stop(self):
+        self.process.terminate()
+        check(self.process.wait(60) == 0, f"the engine did not stop well: {self.tail()}")
+
+    def tail(self):
+        return "".join(self.log.read_text().splitlines(keepends=True)[-5:])
+
+    def ask(self, *words):
+        done = subprocess.run(
+            [self.fenghuo, "exchange", *words, "--config", str(self.work / "fenghuo.toml"), "--format", "json"],
+            capture_output=True, text=True, timeout=120,
+        )
+        check(done.returncode in (0, 1, 2), f"fenghuo exchange {' '.join(words)}: {done.stderr}")
+        return (json.loads(done.stdout) if done.stdout.lstrip().startswith("{") else done.stdout), done
+
+    def status(self):
+        """What the running engine has written down; nothing before it has."""
+        check(self.process.poll() is None, f"the engine has ended by itself: {self.tail()}")
+        path = self.work / "exchange" / "status.json"
+        try:
+            return json.loads(path.read_text()) if self.started < path.stat().st_mtime else {}
+        except (OSError, ValueError):
+            return {}
+
+    def feed(self, firms):
+        """One complaint about each firm, three days after the last, in a new file."""
+        self.day += 3
+        on = datetime.date(2026, 1, 1) + datetime.timedelta(days=self.day)
+        lines = [
+            json.dumps({
+                "source": "orders", "record_id": f"{self.day}-{firm}", "version": 1, "stream": "complaint",
+                "occurred_at": f"{on}T{firm % 24:02}:00:00+08:00", "subjects": [subject(firm)],
+                "fields": {"order_no": f"{self.day}-{firm}"},
+            })
+            for firm in firms
+        ]
+        part = self.work / f"{self.day}.part"
+        part.write_text("\n".join(lines) + "\n")
+        part.rename(self.work / "feed" / f"{self.day:05}.jsonl")
+
+    def warnings(self):
+        path = self.work / "out" / "warnings.jsonl"
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def logged(self, words):
+        return [line for line in self.log.read_text().splitlines() if words in line]
+
+
+ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+
+
+def subject(firm):
+    """A firm with a code whose check digits hold (GB 32100, GB 11714)."""
+    body = f"{firm:08}"
+    inner = 11 - sum(int(c) * w for c, w in zip(body, (3, 7, 9, 10, 5, 8, 4, 2))) % 11
+    code = "91320106" + body + {10: "X", 11: "0"}.get(inner, str(inner))
+    total = sum(ALPHABET.index(c) * pow(3, i, 31) for i, c in enumerate(code))
+    return f"enterprise:{code}{ALPHABET[(31 - total % 31) % 31]}"
+
+
+@contextlib.contextmanager
+def scene(fenghuo, **settings):
+    with contextlib.ExitStack() as stack:
+        kept = os.environ.get("FENGHUO_GATEWAY_KEEP")
+        work = pathlib.Path(kept and tempfile.mkdtemp(dir=kept) or stack.enter_context(tempfile.TemporaryDirectory()))
+        Certificates(work)
+        far, engine = Far(work), Engine(fenghuo, work)
+        try:
+            engine.configure(far.port, **settings)
+            yield far, engine
+        finally:
+            if engine.process and engine.process.poll() is None:
+                engine.process.kill()
+                engine.process.wait(20)
+            far.close()
+
+
+def settled(engine, count, seconds):
+    """Waits until so many warnings were told and all have a receipt."""
+    def holds():
+        status = engine.status()
+        return status.get("waiting") == 0 and count <= status.get("receipts", 0) and status
+    return until(f"{count} receipts", seconds, holds)
+
+
+def assert_whole(far, engine):
+    """Nothing lost, nothing doubled, order kept, no difference."""
+    told, ledger, state = engine.warnings(), far.ledger(), far.state()
+    check(not state["violations"], f"the far end found {state['violations']}")
+    ids = [line["id"] for line in ledger]
+    check(len(ids) == len(set(ids)), f"{len(ids) - len(set(ids))} effects are doubled")
+    check(set(ids) == {w["id"] for w in told}, f"{len(told)} were told, {len(ids)} have an effect")
+    ours, theirs = collections.defaultdict(list), collections.defaultdict(list)
+    for w in told:
+        ours[w["subject"]].append(w["id"])
+    for line in ledger:
+        theirs[line["subject"]].append(line["id"])
+    check(ours == theirs, "the order of some subject is another")
+    found, done = engine.ask("reconcile")
+    check(done.returncode == 0 and found["differences"] == 0, f"reconciliation: {found}")
+    check(found["ours"] == len(told), f"{found['ours']} receipts for {len(told)} warnings")
+    return len(told), len(ours), found
+
+
+# What befalls everything at once: a name, what brings it, what ends it, and the word in the log that shows it was met.
+TROUBLES = {
+    4: ("down", {"down": True}, {"down": False}, "503"),
+    6: ("expired certificate", "server-expired", "server", "TLS with the far end fails"),
+    8: ("clocks apart", {"clock_ms": 660_000}, {"clock_ms": 0}, "does not know us"),
+}
+
+
+def noted(far, engine, trouble, chance):
+    """Brings trouble, waits until the log says that it was met, ends it; whether it did."""
+    _, bring, end, words = trouble
+    before = len(engine.logged(words))
+    change = far.certificate if isinstance(bring, str) else lambda order: far.set(**order)
+    time.sleep(chance.uniform(0, 0.5))
+    change(bring)
+    met = within(4, lambda: before < len(engine.logged(words)))
+    change(end)
+    return bool(met)
+
+
+def killed(fenghuo):
+    """Ten thousand warnings, faults at every step, the engine killed all the time."""
+    chance = random.Random(SEED)
+    # A firm gets a complaint on each of eleven days; each is a warning raised, and ended before the next.
+    days = 11
+    firms = list(range(1, WARNINGS // (2 * days - 1) + 2))
+    faults = {
+        "late": 0.01, "late_before": 0.005, "twice": 0.01, "stale": 0.01, "lost": 0.02, "forged": 0.01,
+        "unsigned": 0.01, "cut": 0.01, "broken": 0.02, "busy": 0.01, "reset": 0.02,
+    }
+    with scene(fenghuo) as (far, engine):
+        refused = [subject(firm) for firm in firms[5:8]]
+        far.set(faults=faults, patience_s=TIMEOUT_MS / 1000 * 1.3, refused_subjects=refused)
+        began, hit = time.monotonic(), collections.Counter()
+        for kill in range(KILLS):
+            if kill % max(1, KILLS // days) == 0 and engine.day < 3 * days:
+                engine.feed(firms)
+            if kill == KILLS // 2:
+                # From here on the far end takes each copy as something new, unless it is asked first.
+                far.set(ignore_keys=True, faults={**faults, "late_before": 0})
+            engine.start()
+            trouble = TROUBLES.get(kill % 10)
+            if trouble:
+                hit[trouble[0]] += noted(far, engine, trouble, chance)
+            elif kill % 5 == 1:
+                far.set(rotate=True)
+            # It dies after so many effects more; at any moment of its work, start-up included.
+            enough = far.state()["effects"] + chance.uniform(0, 1.6) * WARNINGS / KILLS
+            within(4, lambda: enough <= far.state()["effects"])
+            time.sleep(chance.uniform(0, 0.1))
+            engine.kill()
+        while engine.day < 3 * days:
+            engine.feed(firms)
+        say(f"{KILLS} kills in {time.monotonic() - began:.0f} s, {far.state()['effects']} effects by then")
+        engine.start()
+        until("parked subjects", 120, lambda: len(engine.status().get("parked", [])) == len(refused) and
+              engine.status()["lanes"] == len(refused))
+        check({line["subject"] for line in far.ledger()}.isdisjoint(refused), "a refused subject has an effect")
+        check(not engine.ask("status")[1].returncode == 0, "parked lanes are a finding")
+        far.set(refused_subjects=[])
+        for one in refused:
+            engine.ask("retry", one)
+        settled(engine, WARNINGS, 180)
+        engine.stop()
+        warnings, subjects, found = assert_whole(far, engine)
+        state = far.state()
+        check(WARNINGS <= warnings, f"only {warnings} warnings")
+        check(state["copies"] == 0, f"{state['copies']} copies were taken as something new")
+        for name in faults:
+            check(state["counts"].get(f"fault: {name}"), f"no fault {name} in this run")
+        for words in (
+            "the national exchange does not answer as it should", "TLS with the far end fails", "the far end refuses this",
+            "does not know us", "this machine's clock and the national gateway's differ", "the exchange has a new secret",
+            "no usable answer", "a receipt whose signature is bad",
+        ):
+            check(engine.logged(words), f"the log does not say \"{words}\"")
+        say(f"{warnings} warnings of {subjects} subjects; {dict(hit)}, secret changed {state['rotations']}x")
+        say(f"the far end's counts: {json.dumps(state['counts'], ensure_ascii=False)}")
+        say(f"receipts {found['ours']}, held there {found['theirs']}, differences {found['differences']}; "
+            f"{time.monotonic() - began:.0f} s")
+
+
+def sha256(fenghuo):
+    """HMAC-SHA256 with a secret in a file, which is changed; and our own certificate, expired."""
+    with scene(fenghuo, algorithm="hmac-sha256", secret='secret_file = "gateway.secret"') as (far, engine):
+        private(engine.work / "gateway.secret", "the-first-secret-of-the-gateway\n")
+        far.set(algorithm="sha256")
+        engine.feed(range(1, 101))
+        engine.start()
+        settled(engine, 100, 60)
+        far.set(rotate=True)
+        engine.feed(range(1, 101))
+        until("a denial in the log", 30, lambda: engine.logged("bad sign"))
+        private(engine.work / "gateway.secret", "secret-number-1-of-the-gateway\n")
+        settled(engine, 300, 60)
+        engine.stop()
+        engine.configure(far.port, "hmac-sha256", "client-expired", 'secret_file = "gateway.secret"')
+        engine.feed(range(1, 11))
+        engine.start()
+        until("a word on our certificate", 30, lambda: engine.logged("SSL certificate"))
+        until("a message that waits", 10, lambda: engine.status().get("waiting"))
+        engine.stop()
+        engine.configure(far.port, "hmac-sha256", "client", 'secret_file = "gateway.secret"')
+        engine.start()
+        settled(engine, 320, 60)
+        engine.stop()
+        warnings, _, found = assert_whole(far, engine)
+        say(f"{warnings} warnings, differences {found['differences']}")
+
+
+def reconciled(fenghuo):
+    """What no sender can prevent is found by the comparison: doubled there, and lost there after a receipt."""
+    with scene(fenghuo) as (far, engine):
+        far.set(ignore_keys=True, faults={"late_before": 1}, patience_s=TIMEOUT_MS / 1000 * 3)
+        engine.feed([1])
+        engine.start()
+        until("a second copy", 60, lambda: far.state()["copies"])
+        far.set(faults={})
+        settled(engine, 1, 60)
+        engine.feed([2, 3])
+        settled(engine, 3, 60)
+        engine.stop()
+        lost = next(line["id"] for line in far.ledger() if line["subject"] == subject(3))
+        far.set(forget=lost)
+        found, done = engine.ask("reconcile")
+        check(done.returncode == 1 and found["difference"]["lost"] == [lost], f"lost: {found}")
+        check(len(found["difference"]["doubled"]) == 1, f"doubled: {found}")
+        say(f"differences {found['differences']}: doubled {len(found['difference']['doubled'])}, lost 1")
+
+
+SCENES = {"sha256": sha256, "reconciled": reconciled, "killed": killed}
+
+
+def main():
+    fenghuo, names = os.path.abspath(sys.argv[1]), sys.argv[2:] or list(SCENES)
+    for name in names:
+        began = time.monotonic()
+        print(f"--- {name}: {SCENES[name].__doc__}", flush=True)
+        SCENES[name](fenghuo)
+        print(f"    {name} holds ({time.monotonic() - began:.0f} s)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
