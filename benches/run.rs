@@ -1,4 +1,5 @@
-//! The whole way, from files to durable warnings: a generated province, 100 rules, embedded store, file sink.
+//! The whole way, from files to durable warnings: a generated province, 100 rules, embedded store, file sink; and the same
+//! records as an archive, tried with the same rules in a back-test.
 //!
 //! Prints events per second, processor time, latency from read to durable, memory and state per subject. `FENGHUO_BENCH_EVENTS` and
 //! `FENGHUO_BENCH_SUBJECTS` set the size (1,000,000 and 200,000 for the figures in `README.md`); without them it is small.
@@ -7,17 +8,29 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+use fenghuo::engine::time::EventTime;
 use fenghuo::generate::{Folders, Plan, write_package};
-use fenghuo::runtime::assembly::{Parts, job, personal_key};
+use fenghuo::runtime::archive::intake::take_in;
+use fenghuo::runtime::archive::slip::Wanted;
+use fenghuo::runtime::archive::{self, ArchiveError};
+use fenghuo::runtime::assembly::{Parts, job, lanes, personal_key};
+use fenghuo::runtime::backtest::gather::{Gathered, Taking};
+use fenghuo::runtime::backtest::judge::{Order, judge};
 use fenghuo::runtime::bundle;
 use fenghuo::runtime::clock::{Clock, Stopwatch};
 use fenghuo::runtime::config::Config;
 use fenghuo::runtime::digest::Digest;
 use fenghuo::runtime::run::run;
+use fenghuo::runtime::source::Merge;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+/// Events that are put into the archive at once.
+const WRITE_ROWS: usize = 262_144;
 
 /// The shipped rules four times over, under other ids: 100 rules as a province might have them.
 fn hundred(dir: &Path) -> Result<(), Box<dyn Error>> {
@@ -124,6 +137,59 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(
         std::io::stdout(),
         "throughput: {per_second:.0} records/s, durable commits on; {processor:.1} s of processor time"
+    )?;
+    drop(report);
+    tried(&config, dir.path(), per_second)
+}
+
+/// Puts the records into an archive and tries the rules on it; the speed is that from the archive to the last verdict.
+fn tried(config: &Config, dir: &Path, run_per_second: f64) -> Result<(), Box<dyn Error>> {
+    let parts = Parts::of(config)?;
+    let key = personal_key(config, &parts)?;
+    let kept = dir.join("tried");
+    let mut waiting = Vec::new();
+    let lanes = lanes(config, &parts, &key, (dir, true, &Clock::System))?;
+    take_in(Merge::new(lanes), &parts.connectors, 1, &mut |rows| {
+        waiting.extend(rows);
+        if WRITE_ROWS <= waiting.len() {
+            archive::write(&kept, &waiting)?;
+            waiting.clear();
+        }
+        Ok::<(), ArchiveError>(())
+    })?;
+    archive::write(&kept, &waiting)?;
+    drop(waiting);
+    let (watch, processor_before) = (Stopwatch::start(), processor_seconds());
+    let sets = vec![Arc::clone(&parts.rules.0)];
+    let wanted = Wanted::of(&sets, &[]);
+    let taking = Taking {
+        wanted: &wanted,
+        until: EventTime::MAX,
+        each: &|_| (),
+    };
+    let (mut gathered, stop) = (Gathered::default(), AtomicBool::new(false));
+    gathered.take_parts(&archive::parts(&kept)?, taking, &stop, &|_| ())?;
+    gathered.settle();
+    let reading = watch.elapsed_seconds();
+    let order = Order {
+        sets,
+        until: gathered.tally().newest,
+        moments: &BTreeMap::new(),
+        work: None,
+        input: String::new(),
+    };
+    let sides = judge(&order, &gathered, &stop, &|_| ())?;
+    let seconds = watch.elapsed_seconds();
+    let processor = processor_seconds() - processor_before;
+    let events = u32::try_from(gathered.tally().events)?;
+    let per_second = f64::from(events) / seconds;
+    writeln!(
+        std::io::stdout(),
+        "back-test: {events} events, {} warnings: {seconds:.1} s, {reading:.1} s of it reading; {per_second:.0} events/s, {:.1} times the run; \
+         {processor:.1} s of processor time; {} MiB at most",
+        sides.iter().map(|side| side.told.len()).sum::<usize>(),
+        per_second / run_per_second,
+        memory_kb("VmHWM") / 1_024,
     )?;
     Ok(())
 }

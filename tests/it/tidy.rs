@@ -209,3 +209,45 @@ fn no_file_keeps_the_marks_of_a_merge() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// A back-test reads the columns that rules name and those that the engine looks at; whoever makes the engine look at another
+/// field has to say so in `engine/rule/needs.rs`.
+#[test]
+fn every_field_that_the_engine_looks_at_is_read_in_back_tests() {
+    use fenghuo::engine::rule::{ENGINE_FIELDS, STANDING_FIELDS};
+    let known: Vec<&str> = ENGINE_FIELDS
+        .iter()
+        .chain(&STANDING_FIELDS)
+        .map(|field| field.name())
+        .collect();
+    // The desk acts on what officers do, connectors make events, explanations and rule tests run on whole events.
+    let beside = [
+        "/desk/",
+        "/connector/",
+        "/explain/",
+        "/tests",
+        "tests.rs",
+        "/scenario.rs",
+        "/stage.rs",
+        "/needs.rs",
+        "/schema.rs",
+    ];
+    let mut missing = Vec::new();
+    for (path, text) in sources(&["src/engine"], ".rs") {
+        let name = path.display().to_string();
+        if beside.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for after in text.split("field::").skip(1) {
+            let end = after.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+            let field = &after[..end.unwrap_or(after.len())];
+            // Findings are made by the engine, not read of an archive.
+            let is_made = name.ends_with("tally.rs");
+            if !field.is_empty() && !is_made && !known.contains(&field) {
+                missing.push(format!("{name}: {field}"));
+            }
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}

@@ -14,7 +14,6 @@ use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// `rule backtest`
 #[derive(Debug, clap::Args)]
@@ -52,7 +51,8 @@ pub(super) fn backtest(args: &BacktestArgs, format: Format) -> Result<Ending, Cl
     let outcomes = args.outcomes.as_deref().map(outcome::read).transpose()?;
     let expectations = args.expect.as_deref().map(expect::read).transpose()?;
     let watch = Stopwatch::start();
-    let past = args.past.gather(&|_| ())?;
+    let past = args.past.gather(&sets, &[], &|_| ())?;
+    let gathered = watch.elapsed_seconds();
     let moments = outcomes.as_ref().map(Outcomes::moments).unwrap_or_default();
     let sides = past.judge(sets.clone(), &moments)?;
     let elapsed = watch.elapsed_seconds();
@@ -62,16 +62,15 @@ pub(super) fn backtest(args: &BacktestArgs, format: Format) -> Result<Ending, Cl
         (outcomes.as_ref(), args.horizon_days),
         past.period,
     );
-    report.events = past.gathered.events.load(Ordering::Relaxed);
-    report.late_events = past.gathered.late.load(Ordering::Relaxed);
+    report.events = past.gathered.tally().events;
+    report.late_events = past.gathered.tally().late;
     report.damaged.clone_from(&past.damage);
     let Some(side) = sides.first() else {
         return Ok(Ending::Fine);
     };
-    let told: Vec<_> = within(side, past.period);
-    if let Some(expectations) = &expectations {
-        let owned: Vec<_> = told.iter().map(|t| (*t).clone()).collect();
-        report.expectations = expect::check(expectations, &owned);
+    let told = within(side, past.period);
+    if let (Some(expectations), Some(set)) = (&expectations, sets.first()) {
+        report.expectations = expect::check(expectations, &told, set);
     }
     if let Some(out) = &args.out {
         write(out, &report)?;
@@ -82,7 +81,7 @@ pub(super) fn backtest(args: &BacktestArgs, format: Format) -> Result<Ending, Cl
         Format::Json => say_json(&serde_json::json!(report)),
         Format::Table => say(&text(&report)),
     }
-    speed(report.events, elapsed);
+    speed(report.events, (gathered, elapsed));
     let failed = report.expectations.iter().any(|held| !held.held);
     Ok(if failed {
         Ending::Finding
@@ -129,12 +128,12 @@ fn write(out: &Path, report: &Report) -> Result<(), CliError> {
 }
 
 /// The speed goes to standard error: two reports of the same past are the same.
-fn speed(events: u64, elapsed: f64) {
+fn speed(events: u64, (gathered, elapsed): (f64, f64)) {
     use std::io::Write;
     let events_number = outcome::float(i64::try_from(events).unwrap_or(i64::MAX));
     let _ = writeln!(
         std::io::stderr().lock(),
-        "{events} events in {elapsed:.1} s, {:.0} events/s",
+        "{events} events in {elapsed:.1} s ({gathered:.1} s reading), {:.0} events/s",
         events_number / elapsed.max(0.001)
     );
 }

@@ -4,11 +4,11 @@ use super::super::archive::day;
 use super::super::args::Format;
 use super::super::{CliError, Ending, say, say_json};
 use super::past::{Past, PastArgs, load};
-use crate::engine::event::{Event, RecordKey, Value};
+use crate::engine::event::{RecordKey, Value};
 use crate::engine::rule::RuleSet;
 use crate::engine::schema::{Field, Stream};
 use crate::engine::time::EventTime;
-use crate::runtime::archive::columns::Row;
+use crate::runtime::archive::slip::Slip;
 use crate::runtime::backtest::BacktestError;
 use crate::runtime::backtest::fit::{Case, Fitted, Question, Rank, fit, present};
 use crate::runtime::backtest::judge::Side;
@@ -59,10 +59,12 @@ pub(super) fn run(args: &FitArgs, format: Format) -> Result<Ending, CliError> {
         .map(|text| Wanted::parse(text, &columns))
         .transpose()?;
     let found: Mutex<BTreeMap<RecordKey, (u64, Option<Outcome>)>> = Mutex::default();
-    let past = args.past.gather(&|rows| {
-        if let Some(wanted) = &wanted {
+    let besides = wanted.as_ref().map_or_else(Vec::new, Wanted::fields);
+    let sets = [set.clone()];
+    let past = args.past.gather(&sets, &besides, &|slip| {
+        if let Some(wanted) = wanted.as_ref().filter(|w| w.stream == slip.stream) {
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-            wanted.gather(rows, &mut found);
+            wanted.gather(slip, &mut found);
         }
     })?;
     let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -161,34 +163,45 @@ impl Wanted {
         })
     }
 
-    /// Takes up outcomes; of a record's versions the one that came last holds.
-    fn gather(&self, rows: &[Row], found: &mut BTreeMap<RecordKey, (u64, Option<Outcome>)>) {
-        for (seq, event) in rows.iter().filter(|(_, event)| event.stream == self.stream) {
-            let slot = found.entry(event.record_key()).or_insert((0, None));
-            if slot.0 <= *seq {
-                *slot = (*seq, event.is_live().then(|| self.outcome(event)).flatten());
-            }
+    fn fields(&self) -> Vec<Field> {
+        self.known.iter().copied().chain([self.field]).collect()
+    }
+
+    /// Takes up an outcome; of a record's versions the one that came last holds.
+    fn gather(&self, slip: &Slip<'_>, found: &mut BTreeMap<RecordKey, (u64, Option<Outcome>)>) {
+        let slot = found.entry(slip.key).or_insert((0, None));
+        if slot.0 <= slip.seq {
+            *slot = (
+                slip.seq,
+                slip.is_live().then(|| self.outcome(slip)).flatten(),
+            );
         }
     }
 
-    fn outcome(&self, event: &Event) -> Option<Outcome> {
-        let is_true = match event.fields.get(self.field)? {
-            Value::Bool(is) => *is,
-            Value::Int(number) => 0 < *number,
+    fn outcome(&self, slip: &Slip<'_>) -> Option<Outcome> {
+        let is_true = match slip.get(self.field)? {
+            Value::Bool(is) => is,
+            Value::Int(number) => 0 < number,
             Value::Decimal(number) => number.is_sign_positive() && !number.is_zero(),
             Value::Text(text) => text.as_ref() == "属实",
             Value::Time(..) => true,
             Value::List(list) => !list.is_empty(),
         };
-        let word = |field: &Field| match event.fields.get(*field) {
+        let word = |field: &Field| match slip.get(*field) {
             Some(Value::Text(text)) => text.to_string(),
             Some(Value::Int(number)) => number.to_string(),
             Some(Value::Bool(is)) => is.to_string(),
             Some(_) | None => String::new(),
         };
+        let individuals = slip
+            .subjects
+            .iter()
+            .filter(|(kind, _)| !kind.is_collective());
+        let mut names = individuals.map(|(kind, key)| format!("{}:{key}", kind.name()));
         Some(Outcome {
-            subject: event.home()?.to_string(),
-            at: event.occurred_at,
+            subject: names.next()?,
+            others: names.collect(),
+            at: slip.occurred_at,
             is_true,
             known: self.known.iter().map(word).collect(),
         })
@@ -233,12 +246,17 @@ fn cases(past: &Past, side: &Side, outcomes: &Outcomes) -> Vec<Case> {
     within
         .map(|outcome| {
             let reading = readings.get(&(outcome.subject.as_str(), outcome.at));
+            let others = outcome.others.iter();
+            let around = others.filter_map(|s| readings.get(&(s.as_str(), outcome.at)));
+            let mut ages = BTreeMap::new();
+            for (rule, age, _) in reading.into_iter().chain(around).flat_map(|r| &r.found) {
+                let newest = ages.entry(*rule).or_insert(*age);
+                *newest = (*newest).min(*age);
+            }
             Case {
                 at: outcome.at,
                 is_true: outcome.is_true,
-                ages: reading
-                    .map(|r| r.found.iter().map(|(rule, age, _)| (*rule, *age)).collect())
-                    .unwrap_or_default(),
+                ages,
                 known: outcome.known.clone(),
                 score: reading.map_or(0, |r| r.score),
             }

@@ -4,18 +4,19 @@ use super::super::archive::{day, read_sources, tell};
 use super::super::progress::Progress;
 use super::super::{CliError, Ending};
 use crate::engine::rule::{RuleSet, RuleSources};
+use crate::engine::schema::Field;
 use crate::engine::time::{DAY_MS, EventTime};
-use crate::runtime::archive::columns::Row;
+use crate::runtime::archive::slip::Wanted;
 use crate::runtime::archive::{self, Damage};
-use crate::runtime::backtest::gather::Gathered;
+use crate::runtime::backtest::gather::{Each, Gathered, Taking};
 use crate::runtime::backtest::judge::{self, Order, Side};
 use crate::runtime::bundle;
 use crate::runtime::signal;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Which past.
 #[derive(Debug, Clone, clap::Args)]
@@ -52,22 +53,31 @@ fn end_of(day: i32) -> EventTime {
 }
 
 impl PastArgs {
-    /// Gathers the events; `each` sees every row first.
-    pub(super) fn gather(&self, each: &(dyn Fn(&[Row]) + Sync)) -> Result<Past, CliError> {
+    /// Gathers what these rule sets can look at, and the fields in `besides`; `each` sees every event first.
+    pub(super) fn gather(
+        &self,
+        sets: &[Arc<RuleSet>],
+        besides: &[Field],
+        each: &Each<'_>,
+    ) -> Result<Past, CliError> {
         let from = self.from.as_deref().map(day).transpose()?;
         let to = self.to.as_deref().map(day).transpose()?;
-        let until = to.map_or(EventTime::MAX, end_of);
         let stop = Arc::new(AtomicBool::new(false));
         signal::stop_on_signal(Arc::clone(&stop));
-        let gathered = Gathered::new();
+        let wanted = Wanted::of(sets, besides);
+        let taking = Taking {
+            wanted: &wanted,
+            until: to.map_or(EventTime::MAX, end_of),
+            each,
+        };
+        let mut gathered = Gathered::default();
         let mut input = String::new();
         if let Some(config) = &self.config {
             read_sources(config, 1, &mut |rows| {
-                each(&rows);
-                gathered.take_rows(&rows, until);
+                gathered.take_rows(&rows, taking);
                 Ok(())
             })?;
-            input = format!("{} events", gathered.events.load(Ordering::Relaxed));
+            input = format!("{} events", gathered.tally().events);
         } else if let Some(dir) = &self.archive {
             let parts = archive::parts(dir)?;
             for part in &parts {
@@ -75,23 +85,20 @@ impl PastArgs {
             }
             let span = parts.iter().map(|p| p.to - p.from + 1).sum();
             let progress = Progress::new("读取", Some(span));
-            gathered.take_parts(&parts, (until, &stop), each, &|rows| progress.add(rows))?;
+            gathered.take_parts(&parts, taking, &stop, &|rows| progress.add(rows))?;
             progress.finish();
         }
-        let damage = std::mem::take(
-            &mut *gathered
-                .damage
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        gathered.settle();
+        let damage = gathered.damage();
         tell(&damage);
-        let last = to.unwrap_or_else(|| gathered.newest().day());
-        if gathered.events.load(Ordering::Relaxed) == 0 {
+        let tally = gathered.tally();
+        let last = to.unwrap_or_else(|| tally.newest.day());
+        if tally.events == 0 {
             return Err(CliError::Usage(
                 "there are no events up to the end of the period".to_owned(),
             ));
         }
-        let first = EventTime::from_day(from.unwrap_or_else(|| gathered.oldest().day()));
+        let first = EventTime::from_day(from.unwrap_or_else(|| tally.oldest.day()));
         Ok(Past {
             period: (first, end_of(last)),
             gathered,

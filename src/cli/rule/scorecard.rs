@@ -6,9 +6,9 @@
 use super::super::args::Format;
 use super::super::{CliError, Ending, say, say_json};
 use super::past::{PastArgs, load};
-use crate::engine::record::Prepared;
+use crate::engine::event::{Event, Rank, RecordKey};
 use crate::engine::schema::{Stream, field};
-use crate::runtime::archive::columns::Row;
+use crate::runtime::archive::slip::Slip;
 use crate::runtime::backtest::outcome::interval;
 use crate::runtime::backtest::report::within;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
@@ -46,26 +46,28 @@ struct Card {
     verdict: &'static str,
 }
 
-type Words = BTreeMap<crate::engine::event::RecordKey, Prepared>;
+type Words = BTreeMap<RecordKey, (Rank, Event)>;
 
 /// `rule scorecard`
 pub(super) fn scorecard(args: &ScorecardArgs, format: Format) -> Result<Ending, CliError> {
     let (set, _) = load(args.rules.as_deref(), args.past.config.as_deref())?;
     let words: Mutex<Words> = Mutex::default();
-    let past = args.past.gather(&|rows| {
-        gather(
-            rows,
-            &mut words.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+    let past = args.past.gather(std::slice::from_ref(&set), &[], &|slip| {
+        if slip.stream == Stream::Feedback {
+            gather(
+                slip,
+                &mut words.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+        }
     })?;
     let words = words.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut verdicts: BTreeMap<String, (crate::engine::time::EventTime, String)> = BTreeMap::new();
-    for one in words.into_values().filter(|one| one.event.is_live()) {
-        let fields = &one.event.fields;
+    for (_, event) in words.into_values().filter(|(_, event)| event.is_live()) {
+        let fields = &event.fields;
         if let (Some(id), Some(verdict)) =
             (fields.text(field::warning_id), fields.text(field::verdict))
         {
-            let at = one.event.occurred_at;
+            let at = event.occurred_at;
             let latest = verdicts
                 .entry(id.to_owned())
                 .or_insert((at, verdict.to_owned()));
@@ -112,14 +114,11 @@ pub(super) fn scorecard(args: &ScorecardArgs, format: Format) -> Result<Ending, 
 }
 
 /// Keeps the latest version of every word of officers.
-fn gather(rows: &[Row], words: &mut Words) {
-    for (_, event) in rows.iter().filter(|(_, e)| e.stream == Stream::Feedback) {
-        let one = crate::runtime::archive::prepared(std::sync::Arc::clone(event));
-        match words.get(&one.key) {
-            Some(known) if one.rank <= known.rank => {}
-            Some(_) | None => {
-                words.insert(one.key, one);
-            }
+fn gather(slip: &Slip<'_>, words: &mut Words) {
+    match words.get(&slip.key) {
+        Some((known, _)) if slip.rank <= *known => {}
+        Some(_) | None => {
+            words.insert(slip.key, (slip.rank, slip.event()));
         }
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn sweep(args: &SweepArgs, format: Format) -> Result<Ending, CliError
         .map(|value| with_value(&sources, (&file, &args.rule), &name, value))
         .collect::<Result<Vec<_>, _>>()?;
     let outcomes = args.outcomes.as_deref().map(outcome::read).transpose()?;
-    let past = args.past.gather(&|_| ())?;
+    let past = args.past.gather(&sets, &[], &|_| ())?;
     let moments = outcomes.as_ref().map(Outcomes::moments).unwrap_or_default();
     let sides = past.judge(sets, &moments)?;
     let mut steps = Vec::with_capacity(values.len());

@@ -1,8 +1,8 @@
 //! Regions, industries and departments in a back-test: counts of the whole past, each day of a group judged once.
 
 use super::{Life, Plan, Seat, Turn, chain, live};
-use crate::engine::event::SubjectKey;
-use crate::engine::rule::Memo;
+use crate::engine::event::{Event, SubjectKey};
+use crate::engine::rule::{Feed, Memo};
 use crate::engine::subject::series::{Groups, Recent};
 use crate::engine::subject::state::{Holdings, Subject};
 use crate::engine::subject::view::{Anchor, View};
@@ -14,26 +14,41 @@ use std::sync::Arc;
 /// The counts of collectives.
 pub type Counts = BTreeMap<Arc<SubjectKey>, Groups>;
 
-/// Adds to counts what individuals told, in their order.
-pub fn add(plan: &Plan<'_>, tallies: Vec<SentTally>, counts: &mut Counts) {
-    for sent in tallies {
-        let tally = sent.tally;
-        let event = &tally.event;
-        let feeds = plan.set.feeds(tally.subject.kind, event.stream);
-        if feeds.is_empty() {
-            continue;
-        }
-        let fact = Recent {
-            time: event.occurred_at,
-            id: format!("{}/{}", event.source, event.record_id).into(),
-        };
-        let groups = counts.entry(Arc::clone(&tally.subject)).or_default();
-        for feed in feeds {
-            let key = feed.group(event.stream, &event.fields);
-            let value = feed.distinct_value(&event.fields);
-            let value = value.as_deref().filter(|v| !v.is_empty());
-            groups.count(&key, fact.clone(), value, tally.add, i32::MIN);
-        }
+/// Counts a fact that an individual keeps, in every collective that it names.
+pub fn count(plan: &Plan<'_>, event: &Event, counts: &mut Counts) {
+    for subject in event.subjects.iter().filter(|s| s.kind.is_collective()) {
+        let feeds = plan.set.feeds(subject.kind, event.stream);
+        put(feeds, subject, event, true, counts);
+    }
+}
+
+/// Counts what rules found on individuals, in the order in which they told it.
+pub fn add(plan: &Plan<'_>, tallies: &[SentTally], counts: &mut Counts) {
+    for SentTally { tally, .. } in tallies {
+        let feeds = plan.set.feeds(tally.subject.kind, tally.event.stream);
+        put(feeds, &tally.subject, &tally.event, tally.add, counts);
+    }
+}
+
+fn put(feeds: &[Feed], subject: &SubjectKey, event: &Event, add: bool, counts: &mut Counts) {
+    if feeds.is_empty() {
+        return;
+    }
+    let fact = Recent {
+        time: event.occurred_at,
+        id: format!("{}/{}", event.source, event.record_id).into(),
+    };
+    if !counts.contains_key(subject) {
+        counts.insert(Arc::new(subject.clone()), Groups::default());
+    }
+    let Some(groups) = counts.get_mut(subject) else {
+        return;
+    };
+    for feed in feeds {
+        let key = feed.group(event.stream, &event.fields);
+        let value = feed.distinct_value(&event.fields);
+        let value = value.as_deref().filter(|v| !v.is_empty());
+        groups.count(&key, fact.clone(), value, add, i32::MIN);
     }
 }
 

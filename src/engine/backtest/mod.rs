@@ -26,7 +26,7 @@ use super::subject::facts::{Fact, Facts};
 use super::subject::series::GroupKey;
 use super::subject::state::{Finding, Holdings, Subject};
 use super::subject::view::{Anchor, View};
-use super::tally::{tally_change, tally_findings};
+use super::tally::tally_findings;
 use super::time::{EventTime, HOUR_MS, as_of};
 use super::warning::Message;
 use super::work::{Outputs, SentTally, What, Work};
@@ -72,7 +72,7 @@ pub struct Life {
     pub firings: Vec<u64>,
     /// Whether facts were let go because there were too many.
     pub is_truncated: bool,
-    /// What regions, industries and departments are told.
+    /// What regions, industries and departments are told of its findings.
     pub tallies: Vec<SentTally>,
     /// The findings at the end, in the order of the core.
     pub findings: Vec<Finding>,
@@ -121,7 +121,10 @@ pub fn individual(
 ) -> Life {
     let mut facts = Facts::default();
     for (_, one) in kept {
-        facts.insert(one.event.stream, Fact::of(&one.event, one.rank));
+        facts.insert(
+            one.event.stream,
+            Fact::of_record(&one.event, one.key, one.rank),
+        );
     }
     let mut life = Life {
         is_truncated: facts.is_truncated(),
@@ -139,9 +142,6 @@ pub fn individual(
         judge_fact(plan, &view, (*seq, one), &mut turns, &mut life);
         if one.event.stream == Stream::Feedback {
             turns.push(word(*seq, one));
-        }
-        if one.event.home() == Some(key.as_ref()) {
-            tell(plan, key, *seq, &one.event, &mut life);
         }
     }
     let mut subject = Subject::new(Arc::clone(key));
@@ -175,22 +175,6 @@ fn word(seq: u64, one: &Prepared) -> Turn {
         finding: None,
         event: Some(Arc::clone(&one.event)),
     }
-}
-
-/// Tells collectives of a fact.
-fn tell(plan: &Plan<'_>, key: &Arc<SubjectKey>, seq: u64, event: &Arc<Event>, life: &mut Life) {
-    if !event.subjects.iter().any(|s| s.kind.is_collective()) {
-        return;
-    }
-    let court = court(plan, event.arrived_at);
-    let work = Work {
-        seq,
-        clock: event.arrived_at,
-        what: What::Tick,
-    };
-    let mut out = Outputs::default();
-    tally_change((&court, &work), key, None, Some(event), &mut out);
-    life.tallies.append(&mut out.tallies);
 }
 
 fn court<'a>(plan: &Plan<'a>, clock: EventTime) -> Court<'a> {

@@ -146,7 +146,7 @@ pub struct Rule {
     /// What must be so before it can say anything.
     pub(super) witness: Witness,
     pub(super) source: Arc<str>,
-    /// The fields that the text names, in order.
+    /// The fields that it can look at, in order; see [`super::needs::mentions`].
     pub(super) mentions: Box<[Field]>,
 }
 
@@ -161,22 +161,6 @@ pub struct Judgement<'a> {
     pub event: Option<&'a Arc<Event>>,
     /// As of when: see [`crate::engine::time::as_of`].
     pub as_of: EventTime,
-}
-
-/// The fields of the schema that a text names anywhere: more than a rule can read, never less.
-pub(super) fn mentions(text: &str) -> Box<[Field]> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut fields: Vec<Field> = text
-        .split(|c| !is_name(c))
-        .flat_map(|word| {
-            Stream::ALL
-                .into_iter()
-                .filter_map(|stream| Field::of(stream, word))
-        })
-        .collect();
-    fields.sort_unstable();
-    fields.dedup();
-    fields.into()
 }
 
 impl Rule {

@@ -34,6 +34,7 @@ mod guard;
 mod law;
 mod manifest;
 mod names;
+mod needs;
 mod numbers;
 mod once;
 mod plan;
@@ -63,11 +64,12 @@ pub use error::RuleError;
 pub use guard::{Look, Memo};
 pub use law::{Law, Laws, Measure, Measures};
 pub use manifest::{Manifest, RuleStatus};
+pub use needs::{ENGINE_FIELDS, STANDING_FIELDS};
 pub use plan::{Plan, StreamGate};
 pub use probe::Answer;
 pub use scenario::{Outcome, TestReport};
 pub use set::{RuleSet, RuleSources};
-pub use trace::{Compared, Traced};
+pub use trace::{Compared, Shown, Traced};
 pub use vocabulary::{Group, MANIFEST, WORDS, Word, fields_by_stream, manifest_table, word_table};
 
 /// Runs the tests of all rules, whatever their status, in the order of ids.

@@ -459,6 +459,7 @@ pub(super) fn load_rule(
     let witness = guard
         .as_ref()
         .map_or_else(Default::default, |guard| guard.witness(&manifest));
+    let mentions = super::needs::mentions(&ast);
     Some(Rule {
         guard,
         witness,
@@ -470,7 +471,7 @@ pub(super) fn load_rule(
         ast,
         params: Dynamic::from_map(params),
         source: text.into(),
-        mentions: super::compiled::mentions(text),
+        mentions,
     })
 }
 

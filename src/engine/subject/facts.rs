@@ -58,6 +58,11 @@ struct Tail {
 impl Fact {
     /// The fact that a live event states.
     pub fn of(event: &Event, rank: Rank) -> Self {
+        Self::of_record(event, event.record_key(), rank)
+    }
+
+    /// The same, of an event whose record's key is known.
+    pub fn of_record(event: &Event, key: RecordKey, rank: Rank) -> Self {
         let tail = TailRef {
             source: &event.source,
             record_id: &event.record_id,
@@ -68,7 +73,7 @@ impl Fact {
         };
         Self {
             time: event.occurred_at,
-            key: event.record_key(),
+            key,
             precision: event.precision,
             body: body::encode(&event.fields, &tail),
         }

@@ -9,15 +9,17 @@
 //! errors   a cell that no event can hold (an unknown stream, a missing record id) names its column and row
 
 mod read;
+mod scan;
 
 pub use read::read;
+pub use scan::Scan;
 
 use crate::engine::event::{Event, Op, Validity, Value};
 use crate::engine::schema::{FIELDS, Field, FieldType};
 use crate::engine::time::Precision;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
-use parquet::data_type::ByteArray;
+use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -49,6 +51,8 @@ enum Leaf {
     Field(Field),
     FieldPrecision(Field),
     Extra,
+    RecordKey,
+    Content,
 }
 
 /// What one row has in one column.
@@ -58,6 +62,7 @@ enum Cell {
     Bool(bool),
     Bytes(ByteArray),
     List(Vec<ByteArray>),
+    Key(FixedLenByteArray),
 }
 
 static LEAVES: LazyLock<Vec<Leaf>> = LazyLock::new(|| {
@@ -81,61 +86,14 @@ static LEAVES: LazyLock<Vec<Leaf>> = LazyLock::new(|| {
             leaves.push(Leaf::FieldPrecision(field));
         }
     }
-    leaves.push(Leaf::Extra);
+    leaves.extend([Leaf::Extra, Leaf::RecordKey, Leaf::Content]);
     leaves
 });
 
 impl Leaf {
     /// The column's name, its type in Parquet, and what it says.
     fn describe(self) -> (String, &'static str, String) {
-        let envelope = |name: &str, kind, note: &str| (name.to_owned(), kind, note.to_owned());
         match self {
-            Self::Seq => envelope(
-                "seq",
-                "bigint",
-                "number of the input; unique, grows in the order of arrival",
-            ),
-            Self::Source => envelope("source", "text", "source system"),
-            Self::RecordId => {
-                envelope("record_id", "text", "the record's key in the source system")
-            }
-            Self::Version => envelope(
-                "version",
-                "bigint",
-                "version of the record; the greatest holds",
-            ),
-            Self::Op => envelope("op", "text", "`insert`, `update`, `delete`"),
-            Self::Stream => envelope(
-                "stream",
-                "text",
-                "kind of fact: `complaint`, `inspection` …",
-            ),
-            Self::OccurredAt => envelope("occurred_at", "timestamp", "when it happened"),
-            Self::Precision => envelope(
-                "precision",
-                "text",
-                "how exactly that is known: `day`, `minute`, `second`",
-            ),
-            Self::ArrivedAt => envelope(
-                "arrived_at",
-                "timestamp",
-                "when it reached the engine by the source's words",
-            ),
-            Self::Validity => envelope(
-                "validity",
-                "text",
-                "`valid`, `revoked`, `retracted`, `repaired`, `shielded`, `deleted`",
-            ),
-            Self::Subjects => envelope(
-                "subjects",
-                "text[]",
-                "whom it concerns, `kind:key`, the home first",
-            ),
-            Self::Extra => envelope(
-                "extra",
-                "text",
-                "JSON of fields that hold another type than their column",
-            ),
             Self::FieldPrecision(field) => (
                 format!("{}_precision", field.name()),
                 "text",
@@ -151,13 +109,83 @@ impl Leaf {
                 };
                 (field.name().to_owned(), kind, field.spec().title.to_owned())
             }
+            _ => {
+                let (name, kind, note) = self.envelope();
+                (name.to_owned(), kind, note.to_owned())
+            }
+        }
+    }
+
+    /// The same of a column that is no field.
+    fn envelope(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Seq => (
+                "seq",
+                "bigint",
+                "number of the input; unique, grows in the order of arrival",
+            ),
+            Self::Source => ("source", "text", "source system"),
+            Self::RecordId => ("record_id", "text", "the record's key in the source system"),
+            Self::Version => (
+                "version",
+                "bigint",
+                "version of the record; the greatest holds",
+            ),
+            Self::Op => ("op", "text", "`insert`, `update`, `delete`"),
+            Self::Stream => (
+                "stream",
+                "text",
+                "kind of fact: `complaint`, `inspection` …",
+            ),
+            Self::OccurredAt => ("occurred_at", "timestamp", "when it happened"),
+            Self::Precision => (
+                "precision",
+                "text",
+                "how exactly that is known: `day`, `minute`, `second`",
+            ),
+            Self::ArrivedAt => (
+                "arrived_at",
+                "timestamp",
+                "when it reached the engine by the source's words",
+            ),
+            Self::Validity => (
+                "validity",
+                "text",
+                "`valid`, `revoked`, `retracted`, `repaired`, `shielded`, `deleted`",
+            ),
+            Self::Subjects => (
+                "subjects",
+                "text[]",
+                "whom it concerns, `kind:key`, the home first",
+            ),
+            Self::Extra => (
+                "extra",
+                "text",
+                "JSON of fields that hold another type than their column",
+            ),
+            Self::RecordKey => (
+                "record_key",
+                "blob",
+                "identity of the record: 16 bytes of SM3(source, 0, record id)",
+            ),
+            Self::Content => (
+                "content",
+                "bigint",
+                "hash of what the version says; tells versions of the same number apart",
+            ),
+            Self::Field(_) | Self::FieldPrecision(_) => ("", "", ""),
         }
     }
 
     fn is_required(self) -> bool {
         !matches!(
             self,
-            Self::Subjects | Self::Field(_) | Self::FieldPrecision(_) | Self::Extra
+            Self::Subjects
+                | Self::Field(_)
+                | Self::FieldPrecision(_)
+                | Self::Extra
+                | Self::RecordKey
+                | Self::Content
         )
     }
 }
@@ -184,6 +212,7 @@ fn schema() -> Result<Arc<Type>, ParquetError> {
         let _ = match kind {
             "bigint" => writeln!(text, "{need} int64 {name};"),
             "boolean" => writeln!(text, "{need} boolean {name};"),
+            "blob" => writeln!(text, "{need} fixed_len_byte_array(16) {name};"),
             "timestamp" => writeln!(text, "{need} int64 {name} (TIMESTAMP(MILLIS, true));"),
             "text[]" => writeln!(
                 text,
@@ -266,6 +295,11 @@ fn cell(leaf: Leaf, (seq, event): &Row) -> Cell {
             Some(Value::Time(_, precision)) => Cell::Bytes(bytes(precision_name(*precision))),
             Some(_) | None => Cell::Null,
         },
+        Leaf::RecordKey => {
+            let key = event.record_key().0.to_vec();
+            Cell::Key(FixedLenByteArray::from(key))
+        }
+        Leaf::Content => Cell::Int(event.rank().content.cast_signed()),
         Leaf::Extra => {
             let extra: Vec<(u8, &Value)> = event
                 .fields
@@ -282,11 +316,12 @@ fn cell(leaf: Leaf, (seq, event): &Row) -> Cell {
 }
 
 /// Levels and values of one column.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Chunk {
     ints: Vec<i64>,
     bools: Vec<bool>,
     bytes: Vec<ByteArray>,
+    keys: Vec<FixedLenByteArray>,
     definition: Vec<i16>,
     repetition: Vec<i16>,
 }
@@ -299,6 +334,7 @@ impl Chunk {
             Cell::Int(number) => self.ints.push(number),
             Cell::Bool(is) => self.bools.push(is),
             Cell::Bytes(bytes) => self.bytes.push(bytes),
+            Cell::Key(key) => self.keys.push(key),
             Cell::List(list) => {
                 for (at, item) in list.into_iter().enumerate() {
                     self.bytes.push(item);
@@ -341,6 +377,9 @@ pub fn write<W: Write + Send>(writer: W, rows: &[Row]) -> Result<W, ParquetError
             ColumnWriter::ByteArrayColumnWriter(w) => {
                 let is_list = leaf.describe().1 == "text[]";
                 w.write_batch(&chunk.bytes, definition, repetition.filter(|_| is_list))
+            }
+            ColumnWriter::FixedLenByteArrayColumnWriter(w) => {
+                w.write_batch(&chunk.keys, definition, None)
             }
             _ => Err(ParquetError::General(
                 "a column of no known type".to_owned(),

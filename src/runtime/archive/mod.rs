@@ -15,11 +15,14 @@
 pub mod columns;
 pub mod intake;
 pub mod keep;
+pub mod parcel;
+pub mod slip;
 
-use crate::engine::record::Prepared;
 use crate::engine::time::{EventTime, date_of_day};
-use columns::{ROWS_MAX, Row};
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use columns::{ROWS_MAX, Row, Scan};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use slip::{Slip, Wanted};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -46,7 +49,7 @@ pub enum ArchiveError {
         path: PathBuf,
         /// Why not.
         #[source]
-        cause: parquet::errors::ParquetError,
+        cause: ParquetError,
     },
     /// There is no archive.
     #[error("\"{path}\" is no archive: it has no day=… directories; make one with `fenghuo archive import`", path = path.display())]
@@ -77,6 +80,14 @@ pub struct Part {
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
+}
+
+impl Part {
+    /// How many inputs its numbers span: at least as many as it has events.
+    pub fn events(&self) -> usize {
+        let span = self.to.saturating_sub(self.from).saturating_add(1);
+        usize::try_from(span).unwrap_or(usize::MAX).min(ROWS_MAX)
+    }
 }
 
 /// A file that cannot be read whole.
@@ -139,22 +150,29 @@ pub fn parts(dir: &Path) -> Result<Vec<Part>, ArchiveError> {
     Ok(parts)
 }
 
+fn damage(part: &Part, why: String, readable: u64) -> Damage {
+    Damage {
+        file: part.path.display().to_string(),
+        why,
+        readable,
+        inputs: (part.from, part.to),
+    }
+}
+
+type Reader = SerializedFileReader<bytes::Bytes>;
+
+fn open(part: &Part) -> Result<Reader, String> {
+    // A file is some hundred kilobytes: read at once, its columns are slices of it.
+    let whole = std::fs::read(&part.path).map_err(|error| error.to_string())?;
+    SerializedFileReader::new(bytes::Bytes::from(whole)).map_err(|error| error.to_string())
+}
+
 /// The events of a file. What is damaged is said beside what was readable.
 pub fn read(part: &Part) -> (Vec<Row>, Option<Damage>) {
     let mut rows = Vec::new();
-    let damage = |why: String, readable: usize| Damage {
-        file: part.path.display().to_string(),
-        why,
-        readable: u64::try_from(readable).unwrap_or(0),
-        inputs: (part.from, part.to),
-    };
-    let file = match File::open(&part.path) {
-        Ok(file) => file,
-        Err(error) => return (rows, Some(damage(error.to_string(), 0))),
-    };
-    let reader = match SerializedFileReader::new(file) {
+    let reader = match open(part) {
         Ok(reader) => reader,
-        Err(error) => return (rows, Some(damage(error.to_string(), 0))),
+        Err(why) => return (rows, Some(damage(part, why, 0))),
     };
     for at in 0..reader.num_row_groups() {
         let read = reader
@@ -163,12 +181,49 @@ pub fn read(part: &Part) -> (Vec<Row>, Option<Damage>) {
         match read {
             Ok(mut more) => rows.append(&mut more),
             Err(error) => {
-                let readable = rows.len();
-                return (rows, Some(damage(error.to_string(), readable)));
+                let readable = u64::try_from(rows.len()).unwrap_or(0);
+                return (rows, Some(damage(part, error.to_string(), readable)));
             }
         }
     }
     (rows, None)
+}
+
+/// Gives the events of a file, as far as they are wanted; only the columns for that are read. What is damaged is told after
+/// what was readable.
+pub fn scan(part: &Part, wanted: &Wanted, tell: &mut dyn FnMut(&Slip<'_>)) -> Option<Damage> {
+    let reader = match open(part) {
+        Ok(reader) => reader,
+        Err(why) => return Some(damage(part, why, 0)),
+    };
+    let mut readable = 0_u64;
+    for at in 0..reader.num_row_groups() {
+        let mut counted = |slip: &Slip<'_>| {
+            readable += 1;
+            tell(slip);
+        };
+        let told = reader
+            .get_row_group(at)
+            .and_then(|group| scan_group(group.as_ref(), wanted, &mut counted));
+        if let Err(error) = told {
+            return Some(damage(part, error.to_string(), readable));
+        }
+    }
+    None
+}
+
+fn scan_group(
+    group: &dyn RowGroupReader,
+    wanted: &Wanted,
+    tell: &mut dyn FnMut(&Slip<'_>),
+) -> Result<(), ParquetError> {
+    if let Some(scan) = Scan::of(group, wanted)? {
+        return scan.each(wanted, tell);
+    }
+    for (seq, event) in &columns::read(group)? {
+        tell(&Slip::of(*seq, event, wanted));
+    }
+    Ok(())
 }
 
 /// Writes rows into files, one or more for each day of arrival; the rows are in the order of their numbers.
@@ -218,12 +273,6 @@ fn write_part(dir: &Path, day: i32, rows: &[Row]) -> Result<(), ArchiveError> {
     folder_file
         .sync_all()
         .map_err(fault("make durable", &folder))
-}
-
-/// Events with identity and rank, as the core takes them.
-pub fn prepared(event: Arc<crate::engine::event::Event>) -> Prepared {
-    let (key, rank) = (event.record_key(), event.rank());
-    Prepared { event, key, rank }
 }
 
 #[cfg(test)]

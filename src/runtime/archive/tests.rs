@@ -2,6 +2,7 @@
 
 use super::columns::{self, Row};
 use super::keep::Keep;
+use super::parcel::Parcel;
 use super::*;
 use crate::engine::event::{Event, Fields, Op, SubjectKey, SubjectKind, Validity, Value};
 use crate::engine::schema::{FIELDS, Field, Stream};
@@ -76,6 +77,56 @@ proptest! {
         let rows: Vec<Row> = (7..).zip(events.into_iter().map(Arc::new)).collect();
         prop_assert_eq!(back(&rows), rows);
     }
+}
+
+fn scanned(bytes: Vec<u8>, wanted: &Wanted) -> Vec<String> {
+    let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
+    let mut told = Vec::new();
+    scan_group(
+        reader.get_row_group(0).unwrap().as_ref(),
+        wanted,
+        &mut |slip| told.push(format!("{slip:?}")),
+    )
+    .unwrap();
+    told
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// What is read of the columns is what an event shows of itself, and packing loses nothing of it.
+    #[test]
+    fn a_scan_shows_what_the_events_show(events in prop::collection::vec(event(), 1..8), all in any::<bool>()) {
+        let set = Arc::new(shipped());
+        let wanted = if all { Wanted::all() } else { Wanted::of(&[set], &[]) };
+        let rows: Vec<Row> = (7..).zip(events.into_iter().map(Arc::new)).collect();
+        let slips: Vec<Slip<'_>> = rows.iter().map(|(seq, event)| Slip::of(*seq, event, &wanted)).collect();
+        let shown: Vec<String> = slips.iter().map(|slip| format!("{slip:?}")).collect();
+        prop_assert_eq!(scanned(columns::write(Vec::new(), &rows).unwrap(), &wanted), shown);
+        for ((_, event), slip) in rows.iter().zip(&slips) {
+            let mut bytes = Vec::new();
+            let whose = (SubjectKind::Place, "某地");
+            parcel::pack(slip, whose, &mut bytes);
+            let (parcel, rest) = Parcel::next(&bytes).unwrap();
+            prop_assert_eq!(((parcel.kind, parcel.name), parcel.seq, rest.len()), (whose, slip.seq, 0));
+            prop_assert_eq!((parcel.key, parcel.rank), (event.record_key(), event.rank()));
+            let mut shown = slip.event();
+            // Only what stands is packed.
+            shown.validity = Validity::Valid;
+            prop_assert_eq!(&parcel.event().unwrap(), &shown);
+            if all {
+                shown.validity = event.validity;
+                prop_assert_eq!(&shown, event.as_ref());
+            }
+            for cut in 0..bytes.len() {
+                prop_assert!(Parcel::next(&bytes[..cut]).is_none());
+            }
+        }
+    }
+}
+
+fn shipped() -> crate::engine::rule::RuleSet {
+    let sources = crate::runtime::bundle::shipped_rules();
+    crate::engine::rule::RuleSet::load(&sources).unwrap()
 }
 
 fn plain(id: u64, day: i32) -> Row {

@@ -1,204 +1,346 @@
 //! Events by subject: every event packed into the buckets of the individuals that keep it, and which version of a record holds.
 
 use super::BacktestError;
-use crate::engine::event::{Event, Rank, RecordKey, SubjectKey};
-use crate::engine::hash::FixedState;
+use crate::engine::event::{Rank, RecordKey, SubjectKey, SubjectKind};
+use crate::engine::hash::{FixedState, murmur2};
 use crate::engine::record::Prepared;
 use crate::engine::time::EventTime;
 use crate::runtime::archive::columns::Row;
+use crate::runtime::archive::parcel::{self, Parcel};
+use crate::runtime::archive::slip::{Slip, Wanted};
 use crate::runtime::archive::{self, Damage, Part};
 use hashbrown::HashMap;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Into how many buckets subjects are spread; fixed, because partial results are kept by bucket.
 pub const BUCKETS: u32 = 64;
 
+/// About how many bytes a packed event has.
+const SLIP_BYTES: usize = 240;
+
 /// The facts of a subject that hold, in the order of arrival.
 pub type Kept = Vec<(u64, Prepared)>;
 
-/// Events, packed.
-#[derive(Debug, Default)]
-pub struct Gathered {
-    buckets: Vec<Mutex<Vec<u8>>>,
-    winners: Vec<Mutex<HashMap<RecordKey, Rank, FixedState>>>,
-    /// Events taken.
-    pub events: AtomicU64,
-    /// Events that came more than a day after they had happened.
-    pub late: AtomicU64,
-    /// Files that could not be read whole.
-    pub damage: Mutex<Vec<Damage>>,
-    /// The latest arrival.
-    newest: std::sync::atomic::AtomicI64,
-    oldest: std::sync::atomic::AtomicI64,
+/// Looks at every event on its way, those after the end of the period too.
+pub type Each<'a> = dyn Fn(&Slip<'_>) + Sync + 'a;
+
+/// What of the events is taken.
+#[derive(Clone, Copy)]
+pub struct Taking<'a> {
+    /// What is read.
+    pub wanted: &'a Wanted,
+    /// Those that came or happened after it are not yet known.
+    pub until: EventTime,
+    /// Who looks at them besides.
+    pub each: &'a Each<'a>,
 }
 
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Entry {
-    place: u8,
-    seq: u64,
-    rank: Rank,
-    event: Arc<Event>,
+impl std::fmt::Debug for Taking<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Taking")
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many events there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Tally {
+    /// Events taken.
+    pub events: u64,
+    /// Events that came more than a day after they had happened.
+    pub late: u64,
+    /// The latest arrival.
+    pub newest: EventTime,
+    /// The first arrival.
+    pub oldest: EventTime,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            events: 0,
+            late: 0,
+            newest: EventTime(i64::MIN),
+            oldest: EventTime(i64::MAX),
+        }
+    }
+}
+
+impl Tally {
+    fn note(&mut self, slip: &Slip<'_>) {
+        self.events += 1;
+        self.newest = self.newest.max(slip.arrived_at);
+        self.oldest = self.oldest.min(slip.arrived_at);
+        self.late += u64::from(slip.occurred_at.plus_days(1) < slip.arrived_at);
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.events += other.events;
+        self.late += other.late;
+        self.newest = self.newest.max(other.newest);
+        self.oldest = self.oldest.min(other.oldest);
+    }
+}
+
+/// Versions of records, by the first byte of their keys.
+type Versions = Vec<(RecordKey, Rank)>;
+
+/// Events, packed.
+#[derive(Debug)]
+pub struct Gathered {
+    /// While events are taken: pieces, each of one file.
+    buckets: Vec<Mutex<Vec<Box<[u8]>>>>,
+    /// The same afterwards.
+    pieces: Vec<Vec<Box<[u8]>>>,
+    versions: Vec<Mutex<Versions>>,
+    /// Of records that came more than once: the version that holds.
+    winners: Vec<HashMap<RecordKey, Rank, FixedState>>,
+    tally: Mutex<Tally>,
+    damage: Mutex<Vec<Damage>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Gathered {
-    /// Nothing yet.
-    pub fn new() -> Self {
+fn place_of(key: RecordKey) -> usize {
+    usize::from(key.0[0]) % usize::try_from(BUCKETS).unwrap_or(1)
+}
+
+/// The events of one file, packed.
+struct Sheaf<'a> {
+    taking: Taking<'a>,
+    tally: Tally,
+    packed: Vec<Vec<u8>>,
+    versions: Vec<Versions>,
+    name: String,
+}
+
+impl<'a> Sheaf<'a> {
+    fn new(taking: Taking<'a>, events: usize) -> Self {
+        let buckets = 0..BUCKETS;
+        // A little more than an even share.
+        let share = events.div_ceil(usize::try_from(BUCKETS).unwrap_or(1)) * 5 / 4 + 4;
         Self {
-            buckets: (0..BUCKETS).map(|_| Mutex::default()).collect(),
-            winners: (0..BUCKETS).map(|_| Mutex::default()).collect(),
-            newest: std::sync::atomic::AtomicI64::new(i64::MIN),
-            oldest: std::sync::atomic::AtomicI64::new(i64::MAX),
-            ..Self::default()
+            taking,
+            tally: Tally::default(),
+            packed: buckets
+                .clone()
+                .map(|_| Vec::with_capacity(share * SLIP_BYTES))
+                .collect(),
+            versions: buckets.map(|_| Vec::with_capacity(share)).collect(),
+            name: String::new(),
         }
     }
 
+    fn take(&mut self, slip: &Slip<'_>) {
+        (self.taking.each)(slip);
+        if self.taking.until < slip.arrived_at || self.taking.until < slip.occurred_at {
+            return;
+        }
+        self.tally.note(slip);
+        if let Some(versions) = self.versions.get_mut(place_of(slip.key)) {
+            versions.push((slip.key, slip.rank));
+        }
+        if !slip.is_live() {
+            return;
+        }
+        for (place, subject) in slip.subjects.iter().enumerate() {
+            let before = slip.subjects.iter().take(place);
+            if subject.0.is_collective() || before.into_iter().any(|s| s == subject) {
+                continue;
+            }
+            self.name.clear();
+            for part in [subject.0.name(), ":", subject.1] {
+                self.name.push_str(part);
+            }
+            // As `SubjectKey::shard` has it.
+            let bucket = (murmur2(self.name.as_bytes()) & 0x7fff_ffff) % BUCKETS;
+            let packed = self.packed.get_mut(usize::try_from(bucket).unwrap_or(0));
+            if let Some(bytes) = packed {
+                parcel::pack(slip, *subject, bytes);
+            }
+        }
+    }
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self {
+            buckets: (0..BUCKETS).map(|_| Mutex::default()).collect(),
+            versions: (0..BUCKETS).map(|_| Mutex::default()).collect(),
+            pieces: Vec::new(),
+            winners: Vec::new(),
+            tally: Mutex::default(),
+            damage: Mutex::default(),
+        }
+    }
+}
+
+impl Gathered {
     /// Takes the files of an archive, on all processors.
     pub fn take_parts(
         &self,
         parts: &[Part],
-        (until, stop): (EventTime, &AtomicBool),
-        each: &(dyn Fn(&[Row]) + Sync),
+        taking: Taking<'_>,
+        stop: &AtomicBool,
         told: &(dyn Fn(u64) + Sync),
     ) -> Result<(), BacktestError> {
         parts.par_iter().try_for_each(|part| {
             if stop.load(Ordering::Acquire) {
                 return Err(BacktestError::Interrupted);
             }
-            let (rows, damage) = archive::read(part);
+            let mut sheaf = Sheaf::new(taking, part.events());
+            let mut events = 0;
+            let damage = archive::scan(part, taking.wanted, &mut |slip| {
+                events += 1;
+                sheaf.take(slip);
+            });
             lock(&self.damage).extend(damage);
-            each(&rows);
-            self.take_rows(&rows, until);
-            told(u64::try_from(rows.len()).unwrap_or(0));
+            self.put(sheaf);
+            told(events);
             Ok(())
         })
     }
 
-    /// Takes rows; those that came or happened after `until` are not yet known.
-    pub fn take_rows(&self, rows: &[Row], until: EventTime) {
-        let mut packed: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+    /// Takes rows.
+    pub fn take_rows(&self, rows: &[Row], taking: Taking<'_>) {
+        let mut sheaf = Sheaf::new(taking, rows.len());
         for (seq, event) in rows {
-            if until < event.arrived_at || until < event.occurred_at {
-                continue;
+            sheaf.take(&Slip::of(*seq, event, taking.wanted));
+        }
+        self.put(sheaf);
+    }
+
+    fn put(&self, sheaf: Sheaf<'_>) {
+        lock(&self.tally).absorb(&sheaf.tally);
+        for (to, packed) in self.buckets.iter().zip(sheaf.packed) {
+            if !packed.is_empty() {
+                lock(to).push(packed.into_boxed_slice());
             }
-            self.events.fetch_add(1, Ordering::Relaxed);
-            self.newest.fetch_max(event.arrived_at.0, Ordering::Relaxed);
-            self.oldest.fetch_min(event.arrived_at.0, Ordering::Relaxed);
-            if event.occurred_at.plus_days(1) < event.arrived_at {
-                self.late.fetch_add(1, Ordering::Relaxed);
-            }
-            let (key, rank) = (event.record_key(), event.rank());
-            self.note(key, rank);
-            if !event.is_live() {
-                continue;
-            }
-            for (place, subject) in (0_u8..).zip(&event.subjects) {
-                let again = event
-                    .subjects
-                    .iter()
-                    .take(usize::from(place))
-                    .any(|s| s == subject);
-                if subject.kind.is_collective() || again {
+        }
+        for (to, mut versions) in self.versions.iter().zip(sheaf.versions) {
+            lock(to).append(&mut versions);
+        }
+    }
+
+    /// Decides which versions hold, when all is taken.
+    pub fn settle(&mut self) {
+        let taken = core::mem::take(&mut self.versions);
+        self.winners = taken
+            .into_par_iter()
+            .map(|versions| {
+                let mut versions = versions
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner);
+                versions.sort_unstable();
+                let again = versions.chunk_by(|a, b| a.0 == b.0);
+                again
+                    .filter(|of_one| 1 < of_one.len())
+                    .filter_map(<[_]>::last)
+                    .copied()
+                    .collect()
+            })
+            .collect();
+        let buckets = core::mem::take(&mut self.buckets).into_iter();
+        self.pieces = buckets
+            .map(|pieces| pieces.into_inner().unwrap_or_else(PoisonError::into_inner))
+            .collect();
+        // Files are read in any order.
+        lock(&self.damage).sort_by_key(|damage| damage.inputs);
+    }
+
+    /// The version of a record that holds, if it came more than once.
+    fn winner(&self, key: RecordKey) -> Option<Rank> {
+        self.winners.get(place_of(key))?.get(&key).copied()
+    }
+
+    /// How many events there are.
+    pub fn tally(&self) -> Tally {
+        *lock(&self.tally)
+    }
+
+    /// Files that could not be read whole.
+    pub fn damage(&self) -> Vec<Damage> {
+        lock(&self.damage).clone()
+    }
+
+    /// The subjects of a bucket in the order of their keys, each with its facts when its turn comes.
+    pub fn subjects(
+        &self,
+        bucket: usize,
+    ) -> impl Iterator<Item = (Arc<SubjectKey>, Kept)> + use<'_> {
+        let mut places: HashMap<(SubjectKind, &str), usize, FixedState> = HashMap::default();
+        let mut subjects: Vec<Parcels<'_>> = Vec::new();
+        for piece in self.pieces.get(bucket).into_iter().flatten() {
+            let mut rest = &piece[..];
+            while let Some((parcel, after)) = Parcel::next(rest) {
+                rest = after;
+                let winner = self.winner(parcel.key);
+                if winner.is_some_and(|winner| winner != parcel.rank) {
                     continue;
                 }
-                let entry = Entry {
-                    place,
-                    seq: *seq,
-                    rank,
-                    event: Arc::clone(event),
-                };
-                let bytes = packed.entry(subject.shard(BUCKETS)).or_default();
-                if let Ok(more) = postcard::to_extend(&entry, core::mem::take(bytes)) {
-                    *bytes = more;
+                let whose = (parcel.kind, parcel.name);
+                let at = *places.entry(whose).or_insert_with(|| {
+                    subjects.push(Parcels::default());
+                    subjects.len() - 1
+                });
+                if let Some(own) = subjects.get_mut(at) {
+                    own.all.push(parcel);
+                    own.again |= winner.is_some();
                 }
             }
         }
-        for (bucket, bytes) in packed {
-            if let Some(to) = self.buckets.get(usize::try_from(bucket).unwrap_or(0)) {
-                lock(to).extend(bytes);
-            }
-        }
-    }
-
-    fn note(&self, key: RecordKey, rank: Rank) {
-        let place = usize::from(key.0[0]) % self.winners.len().max(1);
-        if let Some(winners) = self.winners.get(place) {
-            let mut winners = lock(winners);
-            let best = winners.entry(key).or_insert(rank);
-            *best = (*best).max(rank);
-        }
-    }
-
-    fn holds(&self, key: RecordKey, rank: Rank) -> bool {
-        let place = usize::from(key.0[0]) % self.winners.len().max(1);
-        let winners = self.winners.get(place);
-        winners.is_some_and(|winners| lock(winners).get(&key) == Some(&rank))
-    }
-
-    /// The latest arrival.
-    pub fn newest(&self) -> EventTime {
-        EventTime(self.newest.load(Ordering::Relaxed))
-    }
-
-    /// The first arrival.
-    pub fn oldest(&self) -> EventTime {
-        EventTime(self.oldest.load(Ordering::Relaxed))
-    }
-
-    /// The subjects of a bucket with their facts, in the order of their keys.
-    pub fn subjects(&self, bucket: usize) -> BTreeMap<Arc<SubjectKey>, Kept> {
-        let Some(bytes) = self.buckets.get(bucket) else {
-            return BTreeMap::new();
-        };
-        let bytes = lock(bytes);
-        let mut rest = bytes.as_slice();
-        let mut subjects: HashMap<SubjectKey, Kept, FixedState> = HashMap::default();
-        while let Ok((entry, after)) = postcard::take_from_bytes::<Entry>(rest) {
-            rest = after;
-            let key = entry.event.record_key();
-            if !self.holds(key, entry.rank) {
-                continue;
-            }
-            let Some(subject) = entry.event.subjects.get(usize::from(entry.place)) else {
-                continue;
-            };
-            let one = Prepared {
-                key,
-                rank: entry.rank,
-                event: Arc::clone(&entry.event),
-            };
-            if let Some(kept) = subjects.get_mut(subject) {
-                kept.push((entry.seq, one));
-            } else {
-                subjects.insert(subject.clone(), vec![(entry.seq, one)]);
-            }
-        }
-        let ordered = subjects.into_iter().map(|(key, mut kept)| {
-            kept.sort_by_key(|(seq, one)| (one.event.arrived_at, *seq));
-            // The same version, sent again.
-            let mut seen = std::collections::BTreeSet::new();
-            kept.retain(|(_, one)| seen.insert(one.key));
-            (Arc::new(key), kept)
-        });
-        ordered.collect()
+        let mut ordered: Vec<((SubjectKind, &str), usize)> = places.into_iter().collect();
+        ordered.sort_unstable();
+        ordered.into_iter().map(move |((kind, name), at)| {
+            let own = subjects.get_mut(at).map(core::mem::take);
+            let kept = own.map_or_else(Kept::new, Parcels::open);
+            (Arc::new(SubjectKey::new(kind, name)), kept)
+        })
     }
 
     /// How many bytes all buckets have.
     pub fn bytes(&self) -> u64 {
-        let all = (0..self.buckets.len()).map(|bucket| self.weight(bucket));
+        let all = (0..self.pieces.len()).map(|bucket| self.weight(bucket));
         u64::try_from(all.sum::<usize>()).unwrap_or(0)
     }
 
     /// How many bytes a bucket has: its share of the work.
     pub fn weight(&self, bucket: usize) -> usize {
-        self.buckets
-            .get(bucket)
-            .map_or(0, |bytes| lock(bytes).len())
+        let pieces = self.pieces.get(bucket);
+        pieces.map_or(0, |pieces| pieces.iter().map(|piece| piece.len()).sum())
+    }
+}
+
+/// The parcels of one subject.
+#[derive(Default)]
+struct Parcels<'a> {
+    all: Vec<Parcel<'a>>,
+    /// Whether a record may be among them more than once.
+    again: bool,
+}
+
+impl Parcels<'_> {
+    fn open(mut self) -> Kept {
+        self.all.sort_unstable_by_key(|p| (p.arrived_at, p.seq));
+        if self.again {
+            // The same version, sent again.
+            let mut seen = BTreeSet::new();
+            self.all.retain(|parcel| seen.insert(parcel.key));
+        }
+        let events = self.all.iter().filter_map(|parcel| {
+            let one = Prepared {
+                key: parcel.key,
+                rank: parcel.rank,
+                event: Arc::new(parcel.event()?),
+            };
+            Some((parcel.seq, one))
+        });
+        events.collect()
     }
 }

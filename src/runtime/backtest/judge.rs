@@ -2,7 +2,7 @@
 
 use super::BacktestError;
 use super::gather::{BUCKETS, Gathered};
-use crate::engine::backtest::collective::{Counts, add, collective, merge};
+use crate::engine::backtest::collective::{Counts, add, collective, count, merge};
 use crate::engine::backtest::{Life, Plan, Reading, individual};
 use crate::engine::event::SubjectKey;
 use crate::engine::hash::sm3_hex;
@@ -155,29 +155,34 @@ fn plan(set: &RuleSet, until: EventTime) -> Plan<'_> {
 }
 
 fn judge_bucket(order: &Order<'_>, gathered: &Gathered, bucket: usize) -> Vec<Side> {
-    let subjects = gathered.subjects(bucket);
-    let mut sides = Vec::with_capacity(order.sets.len());
-    for set in &order.sets {
-        let plan = plan(set, order.until);
-        let mut side = Side::default();
-        let mut counts = Counts::new();
-        for (key, kept) in &subjects {
-            let name = key.to_string();
-            let moments = order.moments.get(&name).map_or(&[][..], Vec::as_slice);
-            let mut life = individual(&plan, key, kept, moments);
-            add(&plan, core::mem::take(&mut life.tallies), &mut counts);
+    let mut sides: Vec<(Side, Counts)> = order.sets.iter().map(|_| Default::default()).collect();
+    for (key, kept) in gathered.subjects(bucket) {
+        let name = key.to_string();
+        let moments = order.moments.get(&name).map_or(&[][..], Vec::as_slice);
+        for (set, (side, counts)) in order.sets.iter().zip(&mut sides) {
+            let plan = plan(set, order.until);
+            let mut life = individual(&plan, &key, &kept, moments);
+            let told = kept
+                .iter()
+                .filter(|(_, one)| one.event.home() == Some(&*key));
+            for (_, one) in told {
+                count(&plan, &one.event, counts);
+            }
+            add(&plan, &life.tallies, counts);
             let readings = core::mem::take(&mut life.readings);
             side.readings
                 .extend(readings.into_iter().map(|r| (name.clone(), r)));
             side.take(set, life);
         }
+    }
+    let with_counts = |(mut side, counts): (Side, Counts)| {
         side.counts = counts
             .into_iter()
             .map(|(key, groups)| (key.as_ref().clone(), groups))
             .collect();
-        sides.push(side);
-    }
-    sides
+        side
+    };
+    sides.into_iter().map(with_counts).collect()
 }
 
 impl Side {

@@ -23,6 +23,8 @@ pub struct Outcome {
     pub is_true: bool,
     /// The further columns.
     pub known: Vec<String>,
+    /// Whom else it concerns, as the place where it was found: what was known of them counts as well.
+    pub others: Vec<String>,
 }
 
 /// A file of outcomes.
@@ -104,6 +106,7 @@ pub fn read(path: &Path) -> Result<Outcomes, BacktestError> {
             at,
             is_true,
             known: others.iter().map(|at| cell(*at).to_owned()).collect(),
+            others: Vec::new(),
         });
     }
     Ok(outcomes)
@@ -114,7 +117,9 @@ impl Outcomes {
     pub fn moments(&self) -> BTreeMap<String, Vec<EventTime>> {
         let mut moments: BTreeMap<String, Vec<EventTime>> = BTreeMap::new();
         for row in &self.rows {
-            moments.entry(row.subject.clone()).or_default().push(row.at);
+            for subject in row.others.iter().chain([&row.subject]) {
+                moments.entry(subject.clone()).or_default().push(row.at);
+            }
         }
         for times in moments.values_mut() {
             times.sort_unstable();

@@ -10,6 +10,7 @@ use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::reader::RowGroupReader;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Reads the rows of a row group.
@@ -28,10 +29,15 @@ pub fn read(group: &dyn RowGroupReader) -> Result<Vec<Row>, ParquetError> {
         subjects: Vec::new(),
         fields: Fields::new(),
     };
+    let columns = Columns::of(group);
     let mut rows: Vec<(u64, Event)> = vec![(0, blank); count];
     for leaf in LEAVES.iter() {
-        let (name, kind, _) = leaf.describe();
-        let Some(at) = place(group, &name) else {
+        // Made again from the rest.
+        if matches!(leaf, Leaf::RecordKey | Leaf::Content) {
+            continue;
+        }
+        let name = leaf.describe().0;
+        if columns.place(*leaf).is_none() {
             // A field that the schema got after the file was written.
             if leaf.is_required() {
                 return Err(ParquetError::General(format!(
@@ -39,20 +45,12 @@ pub fn read(group: &dyn RowGroupReader) -> Result<Vec<Row>, ParquetError> {
                 )));
             }
             continue;
-        };
-        let column = group.metadata().column(at);
-        let nulls = column
-            .statistics()
-            .and_then(parquet::file::statistics::Statistics::null_count_opt);
-        // An empty list counts as null as well, so lists are always read.
-        if !leaf.is_required()
-            && kind != "text[]"
-            && nulls == u64::try_from(column.num_values()).ok()
-        {
+        }
+        if columns.is_null(*leaf) {
             continue;
         }
         let mut rows_left = rows.iter_mut();
-        cells(group.get_column_reader(at)?, count, *leaf, &mut |cell| {
+        cells(columns.chunk(*leaf)?, *leaf, &mut |cell| {
             let Some(row) = rows_left.next() else {
                 return Err(ParquetError::General(format!(
                     "column \"{name}\" has too many values"
@@ -74,84 +72,97 @@ pub fn read(group: &dyn RowGroupReader) -> Result<Vec<Row>, ParquetError> {
         .collect())
 }
 
-fn place(group: &dyn RowGroupReader, name: &str) -> Option<usize> {
-    let columns = group.metadata().columns();
-    columns
-        .iter()
-        .position(|column| column.column_path().parts().first().map(String::as_str) == Some(name))
+/// The columns of a row group by name.
+pub(super) struct Columns<'g> {
+    group: &'g dyn RowGroupReader,
+    places: BTreeMap<&'g str, usize>,
+}
+
+impl<'g> Columns<'g> {
+    pub(super) fn of(group: &'g dyn RowGroupReader) -> Self {
+        let columns = group.metadata().columns().iter().enumerate();
+        let places = columns
+            .filter_map(|(at, column)| Some((column.column_path().parts().first()?.as_str(), at)))
+            .collect();
+        Self { group, places }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        usize::try_from(self.group.metadata().num_rows()).unwrap_or(0)
+    }
+
+    pub(super) fn place(&self, leaf: Leaf) -> Option<usize> {
+        self.places.get(leaf.describe().0.as_str()).copied()
+    }
+
+    /// Whether no row has a value, by the file's own count. An empty list counts as null as well, so of lists it is not known.
+    pub(super) fn is_null(&self, leaf: Leaf) -> bool {
+        let Some(at) = self.place(leaf) else {
+            return true;
+        };
+        if leaf.is_required() || leaf.describe().1 == "text[]" {
+            return false;
+        }
+        let column = self.group.metadata().column(at);
+        let nulls = column
+            .statistics()
+            .and_then(parquet::file::statistics::Statistics::null_count_opt);
+        nulls == u64::try_from(column.num_values()).ok()
+    }
+
+    /// The levels and values of a column.
+    pub(super) fn chunk(&self, leaf: Leaf) -> Result<Chunk, ParquetError> {
+        let missing =
+            || ParquetError::General(format!("column \"{}\" is missing", leaf.describe().0));
+        let at = self.place(leaf).ok_or_else(missing)?;
+        chunk(self.group.get_column_reader(at)?, self.rows())
+    }
 }
 
 type Put<'a> = &'a mut dyn FnMut(Cell) -> Result<(), ParquetError>;
 
-/// Gives every record of a column, in order.
-fn cells(reader: ColumnReader, count: usize, leaf: Leaf, put: Put<'_>) -> Result<(), ParquetError> {
+/// Reads values of a reader until it has given all records.
+macro_rules! drain {
+    ($reader:ident, $count:ident, $chunk:ident, $values:ident) => {{
+        let mut read = 0;
+        while read < $count {
+            let (definition, repetition) = (&mut $chunk.definition, &mut $chunk.repetition);
+            let values = &mut $chunk.$values;
+            let got =
+                $reader.read_records($count - read, Some(definition), Some(repetition), values)?;
+            if got.0 == 0 {
+                break;
+            }
+            read += got.0;
+        }
+    }};
+}
+
+fn chunk(reader: ColumnReader, count: usize) -> Result<Chunk, ParquetError> {
     let mut chunk = Chunk::default();
-    let (definition, repetition) = (&mut chunk.definition, &mut chunk.repetition);
-    let mut read = 0;
     match reader {
-        ColumnReader::Int64ColumnReader(mut r) => {
-            while read < count {
-                let got = r
-                    .read_records(count - read, Some(definition), None, &mut chunk.ints)?
-                    .0;
-                if got == 0 {
-                    break;
-                }
-                read += got;
-            }
-            scatter(
-                chunk.ints.into_iter().map(Cell::Int),
-                leaf,
-                &chunk.definition,
-                put,
-            )
+        ColumnReader::Int64ColumnReader(mut r) => drain!(r, count, chunk, ints),
+        ColumnReader::BoolColumnReader(mut r) => drain!(r, count, chunk, bools),
+        ColumnReader::ByteArrayColumnReader(mut r) => drain!(r, count, chunk, bytes),
+        ColumnReader::FixedLenByteArrayColumnReader(mut r) => drain!(r, count, chunk, keys),
+        _ => {
+            return Err(ParquetError::General(
+                "a column of no known type".to_owned(),
+            ));
         }
-        ColumnReader::BoolColumnReader(mut r) => {
-            while read < count {
-                let got = r
-                    .read_records(count - read, Some(definition), None, &mut chunk.bools)?
-                    .0;
-                if got == 0 {
-                    break;
-                }
-                read += got;
-            }
-            scatter(
-                chunk.bools.into_iter().map(Cell::Bool),
-                leaf,
-                &chunk.definition,
-                put,
-            )
-        }
-        ColumnReader::ByteArrayColumnReader(mut r) => {
-            while read < count {
-                let got = r
-                    .read_records(
-                        count - read,
-                        Some(definition),
-                        Some(repetition),
-                        &mut chunk.bytes,
-                    )?
-                    .0;
-                if got == 0 {
-                    break;
-                }
-                read += got;
-            }
-            if leaf.describe().1 == "text[]" {
-                return gather(&chunk, put);
-            }
-            scatter(
-                chunk.bytes.into_iter().map(Cell::Bytes),
-                leaf,
-                &chunk.definition,
-                put,
-            )
-        }
-        _ => Err(ParquetError::General(
-            "a column of no known type".to_owned(),
-        )),
     }
+    Ok(chunk)
+}
+
+/// Gives every record of a column, in order.
+fn cells(chunk: Chunk, leaf: Leaf, put: Put<'_>) -> Result<(), ParquetError> {
+    if leaf.describe().1 == "text[]" {
+        return gather(&chunk, put);
+    }
+    let ints = chunk.ints.into_iter().map(Cell::Int);
+    let bools = chunk.bools.into_iter().map(Cell::Bool);
+    let bytes = chunk.bytes.into_iter().map(Cell::Bytes);
+    scatter(ints.chain(bools).chain(bytes), leaf, &chunk.definition, put)
 }
 
 fn scatter(
@@ -196,15 +207,36 @@ fn gather(chunk: &Chunk, put: Put<'_>) -> Result<(), ParquetError> {
     open.map_or(Ok(()), put)
 }
 
-fn text(bytes: &ByteArray) -> Option<&str> {
+pub(super) fn text(bytes: &ByteArray) -> Option<&str> {
     std::str::from_utf8(bytes.data()).ok()
 }
 
-fn precision_of(name: &str) -> Option<Precision> {
+pub(super) fn precision_of(name: &str) -> Option<Precision> {
     Some(match name {
         "day" => Precision::Day,
         "minute" => Precision::Minute,
         "second" => Precision::Second,
+        _ => return None,
+    })
+}
+
+pub(super) fn op_of(name: &str) -> Option<Op> {
+    Some(match name {
+        "insert" => Op::Insert,
+        "update" => Op::Update,
+        "delete" => Op::Delete,
+        _ => return None,
+    })
+}
+
+pub(super) fn validity_of(name: &str) -> Option<Validity> {
+    Some(match name {
+        "valid" => Validity::Valid,
+        "revoked" => Validity::Revoked,
+        "retracted" => Validity::Retracted,
+        "repaired" => Validity::Repaired,
+        "shielded" => Validity::Shielded,
+        "deleted" => Validity::Deleted,
         _ => return None,
     })
 }
@@ -220,25 +252,12 @@ fn put(leaf: Leaf, (seq, event): &mut (u64, Event), cell: Cell) -> Option<()> {
         (Leaf::Source, Cell::Bytes(b)) => event.source = text(&b)?.into(),
         (Leaf::RecordId, Cell::Bytes(b)) => event.record_id = text(&b)?.into(),
         (Leaf::Op, Cell::Bytes(b)) => {
-            event.op = match text(&b)? {
-                "insert" => Op::Insert,
-                "update" => Op::Update,
-                "delete" => Op::Delete,
-                _ => return None,
-            }
+            event.op = op_of(text(&b)?)?;
         }
         (Leaf::Stream, Cell::Bytes(b)) => event.stream = Stream::by_name(text(&b)?)?,
         (Leaf::Precision, Cell::Bytes(b)) => event.precision = precision_of(text(&b)?)?,
         (Leaf::Validity, Cell::Bytes(b)) => {
-            event.validity = match text(&b)? {
-                "valid" => Validity::Valid,
-                "revoked" => Validity::Revoked,
-                "retracted" => Validity::Retracted,
-                "repaired" => Validity::Repaired,
-                "shielded" => Validity::Shielded,
-                "deleted" => Validity::Deleted,
-                _ => return None,
-            }
+            event.validity = validity_of(text(&b)?)?;
         }
         (Leaf::Subjects, Cell::List(list)) => {
             event.subjects = list
