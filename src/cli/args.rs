@@ -138,6 +138,20 @@ pub struct StateArgs {
     pub state: PathBuf,
 }
 
+/// What a verdict is explained from.
+#[derive(Debug, Clone, clap::Args)]
+pub struct GroundArgs {
+    /// Where state is.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// The archive of events: facts past retention are taken from it.
+    #[arg(long)]
+    pub archive: Option<PathBuf>,
+    /// Judge by this rule set of the state, by its hash or the beginning of it, not by the one in force.
+    #[arg(long)]
+    pub rule_set: Option<String>,
+}
+
 /// `state …`
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
@@ -182,9 +196,9 @@ pub enum WarningCommand {
     Explain {
         /// Its id, or the beginning of it.
         id: String,
-        /// Where state is.
+        /// What it is explained from.
         #[command(flatten)]
-        state: StateArgs,
+        ground: GroundArgs,
     },
     /// Do something about a warning, a sanction, or the sanctions of a rule, at the HTTP door of a running engine.
     #[command(flatten)]

@@ -1,19 +1,24 @@
 //! `rule explain` and `warning explain`: why, why not, and how far.
 //!
-//! Both run the core again over the facts in durable state, with the rule set in force there; nothing is changed. A line of
-//! the rule is shown with what was compared on it. `warning explain` ends with a finding (exit code 1) if the warning
-//! cannot be written anew byte for byte, and says why.
+//! Both run the core again over the facts in durable state, with the rule set in force there or an older one of the same
+//! state; what is past retention is taken from the archive, if one is named. Nothing is changed. A line of the rule is shown
+//! with what it saw and compared. `warning explain` ends with a finding (exit code 1) if the warning cannot be written anew
+//! byte for byte, and says why.
 
-use super::args::{Format, StateArgs};
-use super::look::{open, the_warning};
+use super::args::{Format, GroundArgs};
+use super::ground::Ground;
+use super::look::the_warning;
 use super::{CliError, Ending, say, say_json};
 use crate::engine::event::SubjectKey;
 use crate::engine::explain::{Distance, Place, account, distances, places, reproduce};
-use crate::engine::province::Province;
-use crate::engine::rule::{Compared, Rule};
+use crate::engine::rule::{Rule, RuleSet, Traced};
+use crate::engine::schema::Stream;
+use crate::engine::subject::facts::Fact;
+use crate::engine::subject::state::Holdings;
 use crate::engine::subject::state::Subject;
-use crate::engine::subject::view::Verdict;
+use crate::engine::subject::view::{Anchor, Verdict};
 use crate::engine::time::{EventTime, as_of};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -21,7 +26,7 @@ use std::fmt::Write;
 /// `rule explain`
 pub(super) fn rule(
     (key, at, only): (&str, &str, Option<&str>),
-    state: &StateArgs,
+    ground: &GroundArgs,
     format: Format,
 ) -> Result<Ending, CliError> {
     let key = SubjectKey::parse(key).ok_or_else(|| {
@@ -34,21 +39,21 @@ pub(super) fn rule(
             "\"{at}\" is no time; write 2026-03-01 or \"2026-03-01 08:30\""
         ))
     })?;
-    let recovered = open(state)?;
-    let province = &recovered.province;
+    let ground = Ground::open(ground)?;
     if let Some(id) = only
-        && province.set().rule(id).is_none()
+        && ground.set().rule(id).is_none()
     {
         return Err(CliError::Usage(format!(
-            "there is no rule \"{id}\" in the rule set in force"
+            "there is no rule \"{id}\" in the rule set {}",
+            ground.set().hash()
         )));
     }
-    let Some(subject) = province.subject(&key) else {
+    let Some(subject) = ground.subject(&key)? else {
         say(&format!("{key}: 没有记录"));
         return Ok(Ending::Finding);
     };
     let mut told = Vec::new();
-    for rule in province.set().rules() {
+    for rule in ground.set().rules() {
         if only.is_some_and(|id| id != rule.manifest().id.as_ref()) {
             continue;
         }
@@ -60,28 +65,26 @@ pub(super) fn rule(
         say(&format!("{key}: {at} 之前没有可研判的事实"));
         return Ok(Ending::Finding);
     }
-    print(province, &told, format, None);
+    print(ground.set(), &told, format, None);
     Ok(Ending::Fine)
 }
 
 /// `warning explain`
-pub(super) fn warning(id: &str, state: &StateArgs, format: Format) -> Result<Ending, CliError> {
-    let recovered = open(state)?;
-    let province = &recovered.province;
-    let Some(warning) = the_warning(province, id) else {
+pub(super) fn warning(id: &str, args: &GroundArgs, format: Format) -> Result<Ending, CliError> {
+    let ground = Ground::open(args)?;
+    let Some(warning) = the_warning(ground.province(), id) else {
         return Ok(Ending::Finding);
     };
-    let court = province.court();
-    let subject = SubjectKey::parse(&warning.subject).and_then(|key| province.subject(&key));
-    let Some((subject, again)) = subject.and_then(|s| {
-        let again = reproduce(&court, &s, &warning.warning_id)?;
+    let subject = SubjectKey::parse(&warning.subject).map(|key| ground.subject(&key));
+    let Some((subject, again)) = subject.transpose()?.flatten().and_then(|s| {
+        let again = reproduce(&ground.court(), &s, &warning.warning_id)?;
         Some((s, again))
     }) else {
         say(&format!("{id}: 没有这条预警"));
         return Ok(Ending::Finding);
     };
     let mut told = Vec::new();
-    if let Some(rule) = province.set().rule(&warning.rule_id) {
+    if let Some(rule) = ground.set().rule(&warning.rule_id) {
         let findings = subject.core.as_ref().map(|core| core.findings.as_slice());
         let newest = findings
             .unwrap_or_default()
@@ -108,7 +111,7 @@ pub(super) fn warning(id: &str, state: &StateArgs, format: Format) -> Result<End
             again.reasons.join("；")
         )
     };
-    print(province, &told, format, Some((verdict, json!(again))));
+    print(ground.set(), &told, format, Some((verdict, json!(again))));
     Ok(if again.is_same {
         Ending::Fine
     } else {
@@ -139,11 +142,19 @@ fn tell(rule: &Rule, subject: &Subject, place: &Place) -> Option<Told> {
         place.as_of,
         group.as_ref().map_or(String::new(), |g| format!("，{g}"))
     );
-    annotate(&mut text, rule, &traced.compared);
+    annotate(&mut text, rule, &traced);
+    let mut evidence = Vec::new();
     if let Ok(verdict) = &traced.verdict {
         text.push_str("规则所见\n");
         for seen in &verdict.observed {
             let _ = writeln!(text, "  {} = {}", seen.what, seen.value);
+        }
+        evidence = evidence_of(verdict, subject, place);
+    }
+    if !evidence.is_empty() {
+        text.push_str("依据\n");
+        for line in &evidence {
+            let _ = writeln!(text, "  {line}");
         }
     }
     for Distance { words, .. } in &far {
@@ -155,7 +166,8 @@ fn tell(rule: &Rule, subject: &Subject, place: &Place) -> Option<Told> {
             "rule": manifest.id, "name": manifest.name, "file": manifest.file, "group": group,
             "as_of": place.as_of.rfc3339(), "verdict": said,
             "warning": verdict.and_then(|v| v.warning.clone()),
-            "compared": traced.compared, "observed": observed, "distances": far,
+            "compared": traced.compared, "values": traced.values, "observed": observed, "evidence": evidence,
+            "distances": far,
         }),
         text,
     })
@@ -186,30 +198,71 @@ pub(super) fn words(verdict: &Verdict) -> String {
     parts.join("\n")
 }
 
-/// The lines of the rule on which something was compared, each with both sides and the outcome.
-fn annotate(text: &mut String, rule: &Rule, compared: &[Compared]) {
-    let mut lines: BTreeMap<usize, Vec<&Compared>> = BTreeMap::new();
-    for one in compared {
-        lines.entry(one.line).or_default().push(one);
+/// The facts that a verdict rests on, the anchor first: when, of which stream, and how evidence names it.
+fn evidence_of(verdict: &Verdict, subject: &Subject, place: &Place) -> Vec<String> {
+    let Some(facts) = subject.facts() else {
+        let Holdings::Groups(groups) = &subject.holdings else {
+            return Vec::new();
+        };
+        let series = place.group.as_ref().and_then(|group| groups.get(group));
+        let recent = series.map(|series| series.recent(place.as_of.day()));
+        let lines = recent.into_iter().flatten();
+        return lines
+            .map(|fact| format!("{} {}", fact.time, fact.id))
+            .collect();
+    };
+    if !verdict.speaks() {
+        return Vec::new();
+    }
+    let anchor = match place.anchor {
+        Anchor::Fact(key) => Some(key),
+        Anchor::Day(_) => None,
+    };
+    let keys = anchor.into_iter().chain(verdict.evidence.iter().copied());
+    let line = |stream: Stream, fact: &Fact| {
+        let id = fact.peek().map(|peek| peek.id()).unwrap_or_default();
+        format!("{} {} {id}", fact.time, stream.title())
+    };
+    keys.filter_map(|key| facts.find(key))
+        .map(|(stream, fact)| line(stream, fact))
+        .collect()
+}
+
+/// The lines of the rule that saw or compared something: values, and each comparison with both sides and the outcome.
+fn annotate(text: &mut String, rule: &Rule, traced: &Traced) {
+    let mut lines: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for seen in &traced.values {
+        let words = format!("{} = {}", seen.what, seen.value);
+        lines.entry(seen.line).or_default().push(words);
+    }
+    for one in &traced.compared {
+        let held = if one.held { "成立" } else { "不成立" };
+        let apart = match (one.left.parse::<Decimal>(), one.right.parse::<Decimal>()) {
+            (Ok(left), Ok(right)) if left != right => format!("（相差 {}）", (left - right).abs()),
+            _ => String::new(),
+        };
+        let words = format!(
+            "第 {} 列：{} {} {} {held}{apart}",
+            one.column, one.left, one.operator, one.right
+        );
+        let of_line = lines.entry(one.line).or_default();
+        if !of_line.contains(&words) {
+            of_line.push(words);
+        }
     }
     for (line, list) in lines {
         let source = line
             .checked_sub(1)
             .and_then(|at| rule.source().lines().nth(at));
         let _ = writeln!(text, "{line:>4} | {}", source.unwrap_or("").trim_end());
-        for one in list {
-            let held = if one.held { "成立" } else { "不成立" };
-            let _ = writeln!(
-                text,
-                "     |   第 {} 列：{} {} {} {held}",
-                one.column, one.left, one.operator, one.right
-            );
+        for words in list {
+            let _ = writeln!(text, "     |   {words}");
         }
     }
 }
 
-fn print(province: &Province, told: &[Told], format: Format, again: Option<(String, Value)>) {
-    let hash = province.set().hash();
+fn print(set: &RuleSet, told: &[Told], format: Format, again: Option<(String, Value)>) {
+    let hash = set.hash();
     match format {
         Format::Json => {
             let judged: Vec<&Value> = told.iter().map(|t| &t.json).collect();

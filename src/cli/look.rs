@@ -26,7 +26,8 @@ const FACTS_MAX: usize = 40;
 /// Bytes of a value that are shown of a fact.
 const WORDS_CHARS_MAX: usize = 100;
 
-pub(super) fn open(state: &StateArgs) -> Result<Recovered, CliError> {
+/// The store of a state directory.
+pub(super) fn store_in(state: &StateArgs) -> Result<DiskStore, CliError> {
     if !state.state.join("db").exists() {
         let message = format!(
             "no state in \"{}\"; give its directory with --state",
@@ -34,8 +35,11 @@ pub(super) fn open(state: &StateArgs) -> Result<Recovered, CliError> {
         );
         return Err(CliError::Usage(message));
     }
-    let store = DiskStore::open(&state.state)?;
-    recover(&store)?.ok_or_else(|| {
+    Ok(DiskStore::open(&state.state)?)
+}
+
+pub(super) fn open(state: &StateArgs) -> Result<Recovered, CliError> {
+    recover(&store_in(state)?)?.ok_or_else(|| {
         CliError::Usage(format!(
             "the state in \"{}\" is empty",
             state.state.display()

@@ -12,6 +12,7 @@ mod dlq;
 mod exchange;
 mod explain;
 mod generate;
+mod ground;
 mod look;
 mod progress;
 mod report;
@@ -83,8 +84,8 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
         Command::Warning(WarningCommand::Do(act)) => dispose::act(&act),
         Command::Warning(WarningCommand::Case { id, state }) => dispose::case(&id, &state, format),
         Command::Warning(WarningCommand::Show { id, state }) => look::warning(&id, &state, format),
-        Command::Warning(WarningCommand::Explain { id, state }) => {
-            explain::warning(&id, &state, format)
+        Command::Warning(WarningCommand::Explain { id, ground }) => {
+            explain::warning(&id, &ground, format)
         }
         Command::Generate(plan) => generate::generate(&plan, format),
         Command::Report(command) => report::report(&command, format),

@@ -2,28 +2,31 @@
 //!
 //! Everything here runs the core again over the facts that the subject holds: [`reproduce`] judges every finding of an
 //! episode anew and writes the warning anew, to be held against the stored one byte by byte; [`account`] judges one anchor
-//! with all that the rule compared; [`distances`] judges it with supposed further facts until the verdict is another one.
+//! with all that the rule compared; [`distances`] judges it with supposed facts until the verdict is another one;
+//! [`extend`] puts facts back that are past retention and were archived.
 //! Nothing is kept: the subject that is looked at stays as it is.
 //!
 //! bounds   [`SUPPOSED_MAX`] supposed facts a stream
 //! errors   what cannot be reproduced says why: a fact past retention, a withdrawn one, a rule no longer in force
 
+mod beyond;
+mod distance;
+
+pub use beyond::extend;
+pub use distance::{Change, Distance, SUPPOSED_MAX, distances};
+
 use super::event::{Event, RecordKey};
 use super::judge::Court;
 use super::rule::{Answer, Judgement, Rule, Traced};
-use super::schema::{Stream, field};
 use super::sentence::Sentence;
 use super::settle::{COMPOSITE, standing};
-use super::subject::facts::{Fact, Facts};
+use super::subject::facts::Facts;
 use super::subject::series::GroupKey;
 use super::subject::state::{Check, Finding, Subject};
-use super::subject::view::{Anchor, Level, Verdict, View};
+use super::subject::view::Anchor;
 use super::time::{DAY_MS, EventTime, as_of};
 use super::warning::{Message, Warning};
 use std::sync::Arc;
-
-/// The most facts that are supposed of one stream.
-pub const SUPPOSED_MAX: usize = 64;
 
 /// What came of writing a stored warning anew.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -206,92 +209,4 @@ fn at<T>(subject: &Subject, place: &Place, ask: impl FnOnce(&Judgement<'_>) -> T
         event: event.as_ref(),
         as_of: place.as_of,
     }))
-}
-
-/// How many more facts of a stream would change a verdict.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Distance {
-    /// The stream.
-    pub stream: Stream,
-    /// How many more.
-    pub more: usize,
-    /// The level then; none if there would be no warning any more.
-    pub level: Option<Level>,
-    /// One Chinese sentence.
-    pub words: String,
-}
-
-fn level(verdict: &Verdict) -> Option<Level> {
-    verdict.warning.as_ref().map(|w| w.level)
-}
-
-/// Supposes more facts like the anchor's, at the anchor's time, until the level of the verdict is another one.
-///
-/// The supposed facts say what the anchor says (of another stream: nothing but that they happened) and belong to no
-/// dispute that is known, so that each counts by itself. Each number of facts is judged by the rule itself.
-pub fn distances(rule: &Rule, subject: &Subject, place: &Place) -> Vec<Distance> {
-    let (Some(facts), Some(now)) = (subject.facts(), account(rule, subject, place)) else {
-        return Vec::new();
-    };
-    let Some(event) = anchor_event(facts, place.anchor) else {
-        return Vec::new();
-    };
-    let Ok(verdict) = now.verdict else {
-        return Vec::new();
-    };
-    let before = level(&verdict);
-    let mut found = Vec::new();
-    for stream in rule.manifest().reads.iter().filter(|s| !s.is_standing()) {
-        let mut supposed = Facts::clone(facts);
-        for more in 1..=SUPPOSED_MAX {
-            let extra = supposition(&event, *stream, place.as_of, more);
-            supposed.insert(*stream, Fact::of(&extra, extra.rank()));
-            let view = View::Individual {
-                key: Arc::clone(&subject.key),
-                facts: Arc::new(supposed.clone()),
-            };
-            let judged = rule.trace(&Judgement {
-                view: &view,
-                anchor: place.anchor,
-                event: Some(&event),
-                as_of: place.as_of,
-            });
-            let Ok(after) = judged.verdict else { break };
-            if level(&after) != before {
-                let after = level(&after);
-                let then = after.map_or("不再预警".to_owned(), |l| {
-                    format!("为{}色预警", l.title())
-                });
-                found.push(Distance {
-                    stream: *stream,
-                    more,
-                    level: after,
-                    words: format!("再有 {more} 件{}即{then}", stream.title()),
-                });
-                break;
-            }
-        }
-    }
-    found
-}
-
-fn supposition(anchor: &Event, stream: Stream, at: EventTime, number: usize) -> Event {
-    let mut fields = if anchor.stream == stream {
-        anchor.fields.clone()
-    } else {
-        super::event::Fields::new()
-    };
-    if anchor.stream == Stream::Complaint && stream == Stream::Complaint {
-        let own = format!("假设-{number}");
-        fields.set(field::dispute_group, super::event::Value::Text(own.into()));
-    }
-    Event {
-        source: "supposed".into(),
-        record_id: number.to_string().into(),
-        stream,
-        occurred_at: at,
-        arrived_at: at,
-        fields,
-        ..anchor.clone()
-    }
 }

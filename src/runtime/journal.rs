@@ -309,3 +309,18 @@ pub fn read_rules(store: &dyn Store, hash: &str) -> Result<Option<RuleSources>, 
         .map(Some)
         .ok_or_else(|| damaged(prefix.as_bytes(), "rule sources that cannot be read"))
 }
+
+/// The hashes of all rule sets in the store.
+pub fn rule_sets(store: &dyn Store) -> Result<Vec<String>, StoreError> {
+    let mut hashes = Vec::new();
+    store.scan(b"r", &mut |key, _| {
+        let name = String::from_utf8_lossy(key);
+        if let Some((hash, chunk)) = name.trim_start_matches('r').split_once(':')
+            && chunk == "0000"
+        {
+            hashes.push(hash.to_owned());
+        }
+        Ok(())
+    })?;
+    Ok(hashes)
+}

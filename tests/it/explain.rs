@@ -180,3 +180,116 @@ fn a_silent_rule_says_what_stopped_it_and_how_far_it_is() {
         .collect();
     assert_eq!(far, ["再有 2 件投诉举报即为黄色预警"]);
 }
+
+/// A subject of one penalty, with this fine.
+fn fined(
+    amount: i64,
+) -> (
+    std::sync::Arc<fenghuo::engine::rule::RuleSet>,
+    Province,
+    SubjectKey,
+) {
+    use fenghuo::engine::event::{Event, Fields, Op, Validity, Value};
+    use fenghuo::engine::input::{Alone, Input};
+    use fenghuo::engine::record::Prepared;
+    use fenghuo::engine::schema::{Stream, field};
+    use fenghuo::engine::time::{EventTime, Precision};
+    let mut sources = fenghuo::runtime::bundle::shipped_rules();
+    let rule = r#"//! 罚款数额大：罚款满一万元的，应当关注。
+const RULE = #{
+    id: "T-001", name: "罚款数额大", owner: "法规处", basis: ["《中华人民共和国行政处罚法》第六十三条"],
+    on: ["penalty"], params: #{ limit: 10000 },
+};
+fn decide(ev, who, p) {
+    let fine = ev.amount ?? 0;
+    if fine < p.limit { return; }
+    warn(#{ level: "黄", score: 5, message: `罚款 ${fine} 元` })
+}
+fn test_a() { let t = scenario(); t.add("penalty", "2026-01-01", #{ amount: 10000 }); t.expect("黄", "罚款"); }
+fn test_b() { let t = scenario(); t.add("penalty", "2026-01-01", #{ amount: 9999 }); t.expect_none(); }
+"#;
+    sources.files = vec![("penalty/large.rhai".to_owned(), rule.to_owned())];
+    let set = fenghuo::engine::rule::RuleSet::load(&sources);
+    let set = std::sync::Arc::new(set.unwrap_or_else(|d| panic!("{d:?}")));
+    let mut province = Province::new(std::sync::Arc::clone(&set), 2);
+    let key = SubjectKey::parse("enterprise:91320106MA1TEST000").unwrap();
+    let (time, _) = EventTime::parse("2026-06-01").unwrap();
+    let mut fields = Fields::new();
+    fields.set(field::amount, Value::Decimal(amount.into()));
+    let prepared = Prepared::new(Event {
+        source: "t".into(),
+        record_id: "1".into(),
+        version: 1,
+        op: Op::Insert,
+        stream: Stream::Penalty,
+        occurred_at: time,
+        precision: Precision::Day,
+        arrived_at: time,
+        validity: Validity::Valid,
+        subjects: vec![key.clone()],
+        fields,
+    });
+    let input = Input::Event(std::sync::Arc::clone(&prepared.event));
+    province.step(&[input], &[prepared], &Alone);
+    (set, province, key)
+}
+
+#[test]
+fn an_amount_says_at_which_number_the_verdict_turns_and_lines_say_what_they_saw() {
+    let (at, _) = fenghuo::engine::time::EventTime::parse("2026-06-05").unwrap();
+    for (amount, words) in [
+        (8_500, "若金额为 10000（现为 8500），即为黄色预警"),
+        (12_000, "若金额为 9999（现为 12000），即不再预警"),
+    ] {
+        let (set, province, key) = fined(amount);
+        let subject = province.subject(&key).unwrap();
+        let rule = set.rule("T-001").unwrap();
+        let places = fenghuo::engine::explain::places(rule, &subject, at);
+        let far = distances(rule, &subject, &places[0]);
+        let far: Vec<&str> = far.iter().map(|d| d.words.as_str()).collect();
+        assert_eq!(far, [words]);
+        let traced = account(rule, &subject, &places[0]).unwrap();
+        let seen: Vec<String> = traced
+            .values
+            .iter()
+            .map(|seen| format!("{} {} = {}", seen.line, seen.what, seen.value))
+            .collect();
+        let (field, variable) = (
+            format!("7 ev.amount = {amount}"),
+            format!("7 fine = {amount}"),
+        );
+        assert_eq!(seen, [field, variable]);
+    }
+}
+
+#[test]
+fn a_fact_past_retention_is_put_back_from_the_archive() {
+    let (set, province, key) = fined(12_000);
+    let mut subject = province.subject(&key).unwrap().into_owned();
+    let event = {
+        let facts = subject.facts().unwrap();
+        let (stream, facts) = facts.streams().next().unwrap();
+        facts[0].event(stream).unwrap()
+    };
+    let id = {
+        let court = province.court();
+        let standing = standing(&court, &subject);
+        standing.iter().find_map(|m| match m {
+            Message::Warning(w) => Some(w.warning_id.clone()),
+            _ => None,
+        })
+    };
+    let id = id.unwrap();
+    let court = province.court();
+    subject
+        .facts_mut()
+        .unwrap()
+        .remove(event.stream, event.record_key());
+    assert!(!reproduce(&court, &subject, &id).is_some_and(|again| again.is_same));
+    assert_eq!(
+        fenghuo::engine::explain::extend(&mut subject, vec![event.clone(), event]),
+        1
+    );
+    assert!(reproduce(&court, &subject, &id).unwrap().is_same);
+    assert_eq!(court.set.hash(), set.hash());
+}

@@ -1,6 +1,6 @@
 //! The commands under `rule` and their options, as `clap` reads them.
 
-use crate::cli::args::StateArgs;
+use crate::cli::args::{GroundArgs, StateArgs};
 use clap::Subcommand;
 use std::path::PathBuf;
 
@@ -30,9 +30,9 @@ pub enum RuleCommand {
         /// Only this rule.
         #[arg(long)]
         rule: Option<String>,
-        /// Where state is.
+        /// What it is explained from.
         #[command(flatten)]
-        state: StateArgs,
+        ground: GroundArgs,
     },
     /// Propose points and half-lives from outcomes, and say how well they rank outcomes they were not fitted on.
     Fit(super::fit::FitArgs),

@@ -45,6 +45,8 @@ pub(super) struct Book {
     seen: Vec<Seen>,
     /// Comparisons in the order in which they were made, when somebody asks why.
     pub compared: Vec<super::trace::Compared>,
+    /// What variables held when they were read, when somebody asks why.
+    pub held: std::collections::BTreeMap<String, Vec<String>>,
     /// The facts that the rule named itself.
     pub named: Option<Vec<(EventTime, RecordKey)>>,
     /// The last call of `warn`.

@@ -75,6 +75,20 @@ impl Rule {
     }
 }
 
+/// A value in a few words: of a list how long it is, of a record when it was and which.
+pub(super) fn brief(value: &Dynamic) -> String {
+    if let Some(list) = value.read_lock::<Array>() {
+        return format!("{} 项", list.len());
+    }
+    if let Some(record) = value.read_lock::<Record>() {
+        return format!("{} {}", record.time(), record.id());
+    }
+    if value.is_unit() {
+        return "无".to_owned();
+    }
+    shown(value)
+}
+
 fn shown(value: &Dynamic) -> String {
     if value.is_unit() {
         return "（空）".to_owned();

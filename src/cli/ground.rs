@@ -1,0 +1,106 @@
+//! What a verdict is explained from: durable state, a rule set of it, and the archive for what is past retention.
+
+use super::CliError;
+use super::archive::tell;
+use super::args::GroundArgs;
+use super::look::store_in;
+use crate::engine::event::SubjectKey;
+use crate::engine::explain::extend;
+use crate::engine::judge::Court;
+use crate::engine::province::Province;
+use crate::engine::rule::RuleSet;
+use crate::engine::subject::state::Subject;
+use crate::runtime::archive;
+use crate::runtime::archive::slip::Wanted;
+use crate::runtime::journal::rule_sets;
+use crate::runtime::recover::{Recovered, recover, rules_of};
+use std::path::PathBuf;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Ground {
+    recovered: Recovered,
+    /// Another rule set than the one in force.
+    older: Option<RuleSet>,
+    archive: Option<PathBuf>,
+}
+
+impl Ground {
+    /// Reads the state, and the rule set that is asked for.
+    pub(super) fn open(args: &GroundArgs) -> Result<Self, CliError> {
+        let store = store_in(&args.state)?;
+        let recovered = recover(&store)?.ok_or_else(|| {
+            CliError::Usage(format!(
+                "the state in \"{}\" is empty",
+                args.state.state.display()
+            ))
+        })?;
+        let older = match &args.rule_set {
+            None => None,
+            Some(beginning) => {
+                let all = rule_sets(&store)?;
+                let mut fit = all.iter().filter(|hash| hash.starts_with(beginning));
+                let (Some(hash), None) = (fit.next(), fit.next()) else {
+                    let message = format!(
+                        "\"{beginning}\" is the beginning of no single rule set of the state; there are: {}",
+                        all.join(", ")
+                    );
+                    return Err(CliError::Usage(message));
+                };
+                Some(rules_of(&store, hash)?)
+            }
+        };
+        Ok(Self {
+            recovered,
+            older,
+            archive: args.archive.clone(),
+        })
+    }
+
+    pub(super) fn province(&self) -> &Province {
+        &self.recovered.province
+    }
+
+    /// The rule set that is judged by.
+    pub(super) fn set(&self) -> &RuleSet {
+        self.older.as_ref().unwrap_or(self.recovered.province.set())
+    }
+
+    pub(super) fn court(&self) -> Court<'_> {
+        let court = self.recovered.province.court();
+        match &self.older {
+            // Who is suspended is known of the rule set in force only.
+            Some(set) => Court {
+                set,
+                suspended: &[],
+                ..court
+            },
+            None => court,
+        }
+    }
+
+    /// A subject, with what it let go if there is an archive.
+    pub(super) fn subject(&self, key: &SubjectKey) -> Result<Option<Subject>, CliError> {
+        let Some(subject) = self.recovered.province.subject(key) else {
+            return Ok(None);
+        };
+        let mut subject = subject.into_owned();
+        if let (Some(dir), false) = (&self.archive, key.kind.is_collective()) {
+            let wanted = Wanted::all();
+            let mut events = Vec::new();
+            let mut damaged = Vec::new();
+            for part in archive::parts(dir)? {
+                let damage = archive::scan(&part, &wanted, &mut |slip| {
+                    let is_its = |(kind, name): &(_, &str)| *kind == key.kind && **name == *key.key;
+                    if slip.subjects.iter().any(is_its) {
+                        events.push(slip.event());
+                    }
+                });
+                damaged.extend(damage);
+            }
+            tell(&damaged);
+            extend(&mut subject, events);
+        }
+        Ok(Some(subject))
+    }
+}
