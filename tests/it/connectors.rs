@@ -162,8 +162,8 @@ fn every_record_of_chicago_is_an_event_or_a_reject() {
         .map(|(key, n)| format!("{key}: {n}"))
         .collect();
     expect_test::expect![[r#"
-        complaint place: 61553
-        complaint unresolved: 4
+        complaint place: 61556
+        complaint unresolved: 1
         inspection licence: 21039
         licence licence: 16449"#]]
     .assert_eq(&counts.join("\n"));
@@ -176,18 +176,18 @@ fn records_of_chicago_have_the_right_subjects() {
             "service_request_number,creation_date,completion_date,status,type,nature,street_address,\
              zip,ward,community_area,latitude,longitude\n\
              00-1,2011-01-03,,Open - Dup,Sanitation Code Violation,Other,1 N EXAMPLE ST,60601.0,20.0,8.0,,\n\
-             00-1,2011-01-03,2011-01-09,Completed,Sanitation Code Violation,,1 N EXAMPLE ST,60601.0,20.0,,,\n",
-            [
-                "place:community-area-08",
-                "unresolved:chicago-complaint/00-1",
-            ],
+             00-1,2011-01-03,2011-01-09,Completed,Sanitation Code Violation,,1 N EXAMPLE ST,,20.0,8.0,,\n",
+            ["place:zip-60601", "place:community-area-08"],
         ),
         (
             "inspection_id,license,dba_name,facility_type,risk,address,zip,inspection_date,\
              inspection_type,results,violations,critical_count,serious_count,minor_count,inspector,latitude,longitude\n\
              1,99001,EXAMPLE  CAFE,Restaurant,Risk 1 (High),1 N EXAMPLE ST ,60601,2011-09-02,Canvass,Fail,3;18;32,1,1,1,orange,,\n\
              2,99001,EXAMPLE  CAFE,Restaurant,Risk 1 (High),1 N EXAMPLE ST ,60601,2011-09-03,Canvass,Pass,,0,0,0,,,\n",
-            ["licence:99001 department:orange", "licence:99001"],
+            [
+                "licence:99001 place:zip-60601 department:orange",
+                "licence:99001 place:zip-60601",
+            ],
         ),
         (
             "id,license_number,dba_name,address,license_description,application_type,term_start,term_expiration,status\n\
