@@ -2,7 +2,7 @@
 
 use super::super::args::Format;
 use super::super::{CliError, Ending, say, say_json};
-use super::past::{PastArgs, load};
+use super::past::{PastArgs, load, load_trial};
 use crate::engine::rule::RuleSet;
 use crate::runtime::backtest::judge::Side;
 use crate::runtime::backtest::outcome::{self, Measures, Outcomes};
@@ -44,7 +44,8 @@ pub struct BacktestArgs {
 /// `rule backtest`
 pub(super) fn backtest(args: &BacktestArgs, format: Format) -> Result<Ending, CliError> {
     let config = args.past.config.as_deref();
-    let mut sets = vec![load(args.rules.as_deref(), config)?.0];
+    let (set, tried) = load_trial(args.rules.as_deref(), config)?;
+    let mut sets = vec![set];
     if let Some(dir) = &args.baseline {
         sets.push(load(Some(dir), None)?.0);
     }
@@ -65,6 +66,7 @@ pub(super) fn backtest(args: &BacktestArgs, format: Format) -> Result<Ending, Cl
     report.events = past.gathered.tally().events;
     report.late_events = past.gathered.tally().late;
     report.damaged.clone_from(&past.damage);
+    report.tried = tried;
     let Some(side) = sides.first() else {
         return Ok(Ending::Fine);
     };
@@ -158,6 +160,9 @@ fn text(report: &Report) -> String {
         report.sanctions,
         report.rule_set
     );
+    if !report.tried.is_empty() {
+        let _ = writeln!(out, "按启用试算：{}", report.tried.join("、"));
+    }
     let _ = writeln!(out, "{}", rules(report));
     for (title, groups) in [("地市", &report.cities), ("月份", &report.months)] {
         let mut list = table(&[title, "预警", "主体"]);

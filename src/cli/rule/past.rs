@@ -3,7 +3,7 @@
 use super::super::archive::{day, read_sources, tell};
 use super::super::progress::Progress;
 use super::super::{CliError, Ending};
-use crate::engine::rule::{RuleSet, RuleSources};
+use crate::engine::rule::{RuleSet, RuleSources, RuleStatus};
 use crate::engine::schema::Field;
 use crate::engine::time::{DAY_MS, EventTime};
 use crate::runtime::archive::slip::Wanted;
@@ -141,6 +141,23 @@ impl Past {
             Ending::Finding
         }
     }
+}
+
+/// A rule set in which drafts and rules in the shadow speak as if they were in service, and which those are.
+pub(super) fn load_trial(
+    dir: Option<&Path>,
+    config: Option<&Path>,
+) -> Result<(Arc<RuleSet>, Vec<String>), CliError> {
+    let (set, sources) = load(dir, config)?;
+    let is_tried = |status| matches!(status, RuleStatus::Draft | RuleStatus::Shadow);
+    let manifests = set.rules().iter().map(|rule| rule.manifest());
+    let tried: Vec<String> = manifests
+        .filter(|manifest| is_tried(manifest.status))
+        .map(|manifest| format!("{}（{}）", manifest.id, manifest.status.name()))
+        .collect();
+    // What loads as it stands loads like this.
+    let trial = RuleSet::trial(&sources).ok().filter(|_| !tried.is_empty());
+    Ok((trial.map_or(set, Arc::new), tried))
 }
 
 /// A rule set, and what it is made of.

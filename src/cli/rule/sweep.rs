@@ -150,7 +150,7 @@ fn with_value(
             "{file}: rule \"{rule}\" has no parameter \"{name}\" with a number; see params in its const RULE"
         ))
     })?;
-    let loaded = RuleSet::load(&sources).map_err(|found| {
+    let loaded = RuleSet::trial(&sources).map_err(|found| {
         let first = found.iter().find(|d| d.severity == Severity::Error);
         CliError::Usage(format!(
             "with {name} = {value} the rules do not load: {}",

@@ -50,7 +50,7 @@ fn in_force(law: &Law, at: Position, entry: Entry, report: &mut Report<'_>) {
     let title = &law.title;
     let today = match entry {
         Entry::Checked(today) => Some(today),
-        Entry::New | Entry::Stored => None,
+        Entry::New | Entry::Stored | Entry::Tried => None,
     };
     let is_over = |date: &str| today.is_none_or(|today| begins(date).is_none_or(|d| d <= today));
     if let Some(date) = law.repealed.as_deref().filter(|date| is_over(date)) {

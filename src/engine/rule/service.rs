@@ -122,3 +122,12 @@ pub(super) fn refuse_challenges(rules: &[Arc<Rule>], out: &mut Vec<Diagnostic>) 
         );
     }
 }
+
+/// Makes a draft, or a rule in the shadow, speak as if it were in service; nobody else has the rule yet.
+pub(super) fn put_into_service(rule: &mut Arc<Rule>) {
+    if let Some(core) = Arc::get_mut(rule).and_then(|rule| Arc::get_mut(&mut rule.core))
+        && matches!(core.manifest.status, RuleStatus::Draft | RuleStatus::Shadow)
+    {
+        core.manifest.status = RuleStatus::Active;
+    }
+}

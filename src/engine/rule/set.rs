@@ -114,6 +114,11 @@ impl RuleSet {
         Self::load_as(sources, Entry::Checked(today))
     }
 
+    /// To try out: drafts and rules in the shadow are judged and speak as if they were in service.
+    pub fn trial(sources: &RuleSources) -> Result<Self, Vec<Diagnostic>> {
+        Self::load_as(sources, Entry::Tried)
+    }
+
     /// A rule set that was in service before. What only [`check`](super::check) holds against it does not stop it: checks
     /// grow with the program, and state that was written with a rule set must stay readable.
     pub fn restore(sources: &RuleSources) -> Result<Self, Vec<Diagnostic>> {
@@ -139,6 +144,9 @@ impl RuleSet {
         diagnostics.sort_by_key(|d| (d.file.clone(), d.line, d.column));
         if diagnostics.iter().any(|d| d.severity == Severity::Error) {
             return Err(diagnostics);
+        }
+        if matches!(entry, Entry::Tried) {
+            rules.iter_mut().for_each(super::service::put_into_service);
         }
         rules.sort_by(|a, b| a.manifest().id.cmp(&b.manifest().id));
         Ok(Self {
@@ -398,6 +406,8 @@ pub(super) enum Entry {
     Checked(EventTime),
     /// It was in service before.
     Stored,
+    /// To be tried on the past.
+    Tried,
 }
 
 pub(super) fn load_rule(

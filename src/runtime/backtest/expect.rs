@@ -9,6 +9,8 @@
 
 use super::BacktestError;
 use super::judge::Told;
+use crate::engine::rule::RuleSet;
+use crate::engine::settle::COMPOSITE;
 use crate::engine::subject::view::Level;
 use serde::Deserialize;
 use std::path::Path;
@@ -76,13 +78,23 @@ pub fn read(path: &Path) -> Result<Vec<Expectation>, BacktestError> {
     Ok(file.expect)
 }
 
-/// Holds the warnings against the expectations.
-pub fn check(expectations: &[Expectation], told: &[Told]) -> Vec<Held> {
-    expectations.iter().map(|one| one.check(told)).collect()
+/// Holds the warnings against the expectations. Of a rule that the set does not have nothing can be expected.
+pub fn check(expectations: &[Expectation], told: &[&Told], set: &RuleSet) -> Vec<Held> {
+    let is_known = |rule: &str| rule == COMPOSITE || set.rule(rule).is_some();
+    expectations
+        .iter()
+        .map(|one| match &one.rule {
+            Some(rule) if !is_known(rule) => Held {
+                held: false,
+                words: format!("规则集里没有规则 {rule}，请核对预期文件：不符"),
+            },
+            _ => one.check(told),
+        })
+        .collect()
 }
 
 impl Expectation {
-    fn check(&self, told: &[Told]) -> Held {
+    fn check(&self, told: &[&Told]) -> Held {
         let level = self.level.as_deref().and_then(Level::by_name);
         let count = told
             .iter()
@@ -103,7 +115,7 @@ impl Expectation {
         Held {
             held,
             words: format!(
-                "{whose}{level}预警 {count} 件，预期{}：{verdict}",
+                "{whose} {level}预警 {count} 件，预期{}：{verdict}",
                 wanted.join("、")
             ),
         }

@@ -38,6 +38,10 @@ pub fn page(report: &Report) -> String {
         report.sanctions,
         escape(&report.rule_set)
     );
+    if !report.tried.is_empty() {
+        let tried = escape(&report.tried.join("、"));
+        let _ = writeln!(out, "<p>按启用试算：{tried}</p>");
+    }
     for damage in &report.damaged {
         let _ = writeln!(
             out,

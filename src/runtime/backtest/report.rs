@@ -106,6 +106,8 @@ pub struct Report {
     pub baseline_outcomes: Option<Measures>,
     /// Expectations.
     pub expectations: Vec<Held>,
+    /// Drafts and rules in the shadow that were judged as if they were in service.
+    pub tried: Vec<String>,
     /// Files that could not be read whole.
     pub damaged: Vec<Damage>,
     /// Subjects whose oldest facts had to go: their windows count at least what they say.
