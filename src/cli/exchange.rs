@@ -12,7 +12,6 @@ use crate::runtime::config::exchange::ExchangeConfig;
 use crate::runtime::exchange::ExchangeError;
 use crate::runtime::exchange::desk::Standing;
 use crate::runtime::exchange::orders::{self, Order};
-use crate::runtime::exchange::reconcile::reconcile;
 use crate::runtime::exchange::worker::Exchange;
 use crate::runtime::store::StoreError;
 use serde_json::json;
@@ -138,20 +137,18 @@ fn send(config: &ExchangeConfig, format: Format) -> Result<Ending, CliError> {
 
 fn compare(config: &ExchangeConfig, format: Format) -> Result<Ending, CliError> {
     let exchange = need(config)?;
-    let (filed, waiting) =
-        exchange.with_desk(|desk| Ok::<_, ExchangeError>((desk.receipts()?, desk.waiting()?)))?;
-    let held = exchange.adapter().list().map_err(ExchangeError::Setting)?;
-    let difference = reconcile(&filed, &waiting, &held);
+    let compared = exchange.compare()?;
+    let difference = &compared.difference;
     match format {
         Format::Json => say_json(&json!({
-            "ours": filed.len(), "waiting": waiting.len(), "theirs": held.len(), "differences": difference.len(), "difference": difference,
+            "ours": compared.ours, "waiting": compared.waiting, "theirs": compared.theirs, "differences": difference.len(), "difference": difference,
         })),
         Format::Table => {
             say(&format!(
                 "对账：我方回执 {} 份，在途 {} 条，对方持有 {} 条，差异 {} 处",
-                filed.len(),
-                waiting.len(),
-                held.len(),
+                compared.ours,
+                compared.waiting,
+                compared.theirs,
                 difference.len()
             ));
             for (what, ids) in [

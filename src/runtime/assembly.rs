@@ -5,13 +5,15 @@
 use super::alert::AlertsConfig;
 use super::bundle::{self, BundleError};
 use super::clock::Clock;
-use super::config::exchange::ExchangeConfig;
+use super::config::exchange::{ExchangeConfig, Way};
 use super::config::kafka::{KafkaConfig, KafkaSource};
 use super::config::{ClockKind, Config, FileOrder, SourceConfig, SourceKind};
-use super::exchange::ExchangeError;
+use super::exchange::batch::Batches;
+use super::exchange::database::Database;
 use super::exchange::desk::Desk;
 use super::exchange::gateway::Gateway;
 use super::exchange::worker::{Equipment, Exchange};
+use super::exchange::{Adapter, ExchangeError};
 use super::journal::Head;
 use super::kafka::tally::Tally;
 use super::rollout::place::PlaceError;
@@ -202,14 +204,20 @@ pub fn alertmanagers(config: &Config) -> Result<Vec<AlertsConfig>, AssemblyError
 
 /// The national exchange as configured; its store is locked from here on.
 pub fn exchange_of(config: &ExchangeConfig, clock: &Clock) -> Result<Exchange, ExchangeError> {
-    let gateway = Gateway::new(config.gateway.clone(), clock.clone())?;
+    let adapter: Box<dyn Adapter> = match &config.way {
+        Way::Gateway(config) => Box::new(Gateway::new(config.clone(), clock.clone())?),
+        Way::Batch(config) => Box::new(Batches::new(config.clone(), clock.clone())?),
+        Way::Database(config) => Box::new(Database::new(config.clone(), clock.clone())?),
+    };
     let desk = Desk::open(Box::new(DiskStore::open(config.dir.join("state"))?))?;
     Ok(Exchange::new(Equipment {
         desk,
-        adapter: Box::new(gateway),
+        adapter,
         clock: clock.clone(),
         parallel: config.parallel,
         province: config.province.clone(),
+        sends: config.sends.clone(),
+        reconcile_at_ms: config.reconcile_at_ms,
         directory: config.dir.clone(),
     }))
 }

@@ -62,6 +62,12 @@ pub mod defaults {
     pub const EXCHANGE_DIR: &str = "exchange";
     /// GB/T 2260 code of the province.
     pub const PROVINCE: &str = "320000";
+    /// When receipts are compared with what the far end holds: 03:00.
+    pub const RECONCILE_AT_MS: i64 = 3 * 3_600_000;
+    /// Messages in one batch for the national exchange.
+    pub const BATCH_ROWS: u64 = 1_000;
+    /// Batches for the national exchange are not made more often.
+    pub const BATCH_EVERY_SECONDS: u64 = 60;
     /// Requests to the national gateway at the same time, 1..=32.
     pub const EXCHANGE_PARALLEL: u64 = 8;
     /// How long a request to the national gateway may take, ms, 100..=60,000.

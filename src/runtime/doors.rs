@@ -5,6 +5,7 @@
 use super::alert::{Alerts, AlertsError};
 use super::assembly::{AssemblyError, alertmanagers, personal_key_bytes};
 use super::clock::Clock;
+use super::config::exchange::Way;
 use super::config::{Config, HttpConfig, SourceKind};
 use super::http::behind::Health;
 use super::http::{Doors as Behind, Limits, ServeError, Server, StartError};
@@ -331,8 +332,10 @@ fn look_around(config: &Config, metrics: &Metrics) {
     if let Some(tls) = config.http.as_ref().and_then(|http| http.tls.as_ref()) {
         metrics.around.certificate("http", &tls.cert);
     }
-    let gateway = config.exchange.as_ref().map(|exchange| &exchange.gateway);
-    if let Some((certificate, _)) = gateway.and_then(|gateway| gateway.client.as_ref()) {
+    let way = config.exchange.as_ref().map(|exchange| &exchange.way);
+    if let Some(Way::Gateway(gateway)) = way
+        && let Some((certificate, _)) = &gateway.client
+    {
         metrics.around.certificate("exchange", certificate);
     }
 }

@@ -227,6 +227,10 @@ impl Metrics {
                 r.int_gauge("fenghuo_exchange_waiting"),
                 r.int_gauge("fenghuo_exchange_parked"),
                 r.int_gauge("fenghuo_exchange_oldest_seconds"),
+                (
+                    &r.int_gauges("fenghuo_exchange_differences"),
+                    r.int_gauge("fenghuo_exchange_reconciled_timestamp_seconds"),
+                ),
             ),
             around: Around::new(
                 r.int_gauge("fenghuo_disk_free_bytes"),

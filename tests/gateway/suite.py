@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fenghuo against a national gateway that is not Fenghuo's: nginx in front of national.py. Called by `.ci/gateway`.
+"""Fenghuo against far ends that are not Fenghuo's: nginx in front of national.py, OpenSSL, PostgreSQL. Called by `.ci/gateway`.
 
     suite.py FENGHUO [SCENE...]     scenes: see SCENES; all when none is named
 
@@ -11,6 +11,7 @@ FENGHUO_GATEWAY_WARNINGS (10000), FENGHUO_GATEWAY_KILLS (50) and FENGHUO_GATEWAY
 
 import collections
 import contextlib
+import csv
 import datetime
 import ipaddress
 import json
@@ -165,7 +166,12 @@ dir = "out"
 
 [exchange]
 parallel = 16
+sends = {sends}
 
+{way}
+"""
+
+GATEWAY = """
 [exchange.gateway]
 url = "https://127.0.0.1:{port}/fxyj"
 rid = "js-fenghuo"
@@ -245,10 +251,12 @@ class Engine:
     def configure(self, port, algorithm="hmac-sm3", client="client", secret=None):
         refresh = f'secret_url = "https://127.0.0.1:{port}/secret"\napp_key_file = "app.key"'
         private(self.work / "app.key", "0123456789abcdef")
-        text = CONFIG.format(
+        self.go_by(GATEWAY.format(
             port=port, algorithm=algorithm, client=client, secret=secret or refresh, timeout=TIMEOUT_MS
-        )
-        (self.work / "fenghuo.toml").write_text(text)
+        ), ["warning"])
+
+    def go_by(self, way, sends=("warning", "task", "measure")):
+        (self.work / "fenghuo.toml").write_text(CONFIG.format(way=way, sends=json.dumps(list(sends))))
 
     def start(self):
         self.started = time.time()
@@ -302,8 +310,15 @@ class Engine:
         part.write_text("\n".join(lines) + "\n")
         part.rename(self.work / "feed" / f"{self.day:05}.jsonl")
 
-    def warnings(self):
-        path = self.work / "out" / "warnings.jsonl"
+    def told(self):
+        """Ids of what has to go, by kind."""
+        steps = {"dispatched", "transferred", "reopened", "claimed", "fed_back", "closed", "merged", "withdrawn"}
+        told = {"riskWarning": [w["id"] for w in self.warnings()]}
+        told["supervisionProcess"] = [t["id"] for t in self.warnings("tasks") if t["step"] in steps]
+        return told
+
+    def warnings(self, name="warnings"):
+        path = self.work / "out" / f"{name}.jsonl"
         text = path.read_text() if path.exists() else ""
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
@@ -324,10 +339,28 @@ def subject(firm):
 
 
 @contextlib.contextmanager
-def scene(fenghuo, **settings):
+def directory():
     with contextlib.ExitStack() as stack:
         kept = os.environ.get("FENGHUO_GATEWAY_KEEP")
-        work = pathlib.Path(kept and tempfile.mkdtemp(dir=kept) or stack.enter_context(tempfile.TemporaryDirectory()))
+        yield pathlib.Path(kept and tempfile.mkdtemp(dir=kept) or stack.enter_context(tempfile.TemporaryDirectory()))
+
+
+@contextlib.contextmanager
+def alone(fenghuo):
+    """An engine without a gateway."""
+    with directory() as work:
+        engine = Engine(fenghuo, work)
+        try:
+            yield engine
+        finally:
+            if engine.process and engine.process.poll() is None:
+                engine.process.kill()
+                engine.process.wait(20)
+
+
+@contextlib.contextmanager
+def scene(fenghuo, **settings):
+    with directory() as work:
         Certificates(work)
         far, engine = Far(work), Engine(fenghuo, work)
         try:
@@ -440,7 +473,7 @@ def killed(fenghuo):
         for words in (
             "the national exchange does not answer as it should", "TLS with the far end fails", "the far end refuses this",
             "does not know us", "this machine's clock and the national gateway's differ", "the exchange has a new secret",
-            "no usable answer", "a receipt whose signature is bad",
+            "no usable answer", "a receipt whose signature is bad", "the daily comparison with the far end finds no difference",
         ):
             check(engine.logged(words), f"the log does not say \"{words}\"")
         say(f"{warnings} warnings of {subjects} subjects; {dict(hit)}, secret changed {state['rotations']}x")
@@ -497,7 +530,216 @@ def reconciled(fenghuo):
         say(f"differences {found['differences']}: doubled {len(found['difference']['doubled'])}, lost 1")
 
 
-SCENES = {"sha256": sha256, "reconciled": reconciled, "killed": killed}
+BATCH = """
+[exchange.batch]
+out = "batches"
+key_file = "sm2.key"
+format = "{form}"
+rows_max = 150
+every_seconds = 0
+held_file = "held.jsonl"
+"""
+
+
+def run(*words, **more):
+    """A command's output; it has to end well."""
+    done = subprocess.run(words, capture_output=True, timeout=60, **more)
+    check(done.returncode == 0, f"{' '.join(map(str, words))}: {done.stderr.decode()}{done.stdout.decode()}")
+    return done.stdout
+
+
+def sm3(path):
+    return run("openssl", "dgst", "-sm3", "-r", path).split()[0].decode()
+
+
+def verify(folder, public):
+    """What OpenSSL says of a batch's signature."""
+    words = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", public, "-rawin", "-digest", "sm3"]
+    words += ["-pkeyopt", "distid:1234567812345678", "-in", folder / "manifest.json"]
+    words += ["-sigfile", folder / "manifest.sig"]
+    return subprocess.run(words, capture_output=True, timeout=60).returncode == 0
+
+
+def rows_of(folder, form):
+    if form == "csv":
+        with open(folder / "records.csv", newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    return [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+
+
+def worked_and_killed(engine, kills, chance, meanwhile=lambda kill: None):
+    """Feeds the engine while it is killed, then lets it end."""
+    for kill in range(kills):
+        engine.feed(range(1, 61))
+        engine.start()
+        meanwhile(kill)
+        time.sleep(chance.uniform(0.1, 1.5))
+        engine.kill()
+    engine.start()
+
+
+def assert_rows(engine, rows):
+    """Each message once, in order, with its bytes, as what it is."""
+    ids = [row["cd_id"] for row in rows]
+    check(len(ids) == len(set(ids)), f"{len(ids) - len(set(ids))} rows are doubled")
+    for kind, told in engine.told().items():
+        check(sorted(told) == sorted(row["cd_id"] for row in rows if row["kind"] == kind), f"{kind}: not what was told")
+        check(told, f"nothing of kind {kind} was told")
+    places = collections.defaultdict(list)
+    for row in rows:
+        places[row["subject"]].append(int(row["lane_no"]))
+        digest = hashes.Hash(hashes.SM3())
+        digest.update(row["body"].encode())
+        check(digest.finalize().hex() == row["body_sm3"], f"{row['cd_id']}: other bytes than its SM3 says")
+        body = json.loads(row["body"])
+        check((body["id"], body["operation"]) == (row["cd_id"], row["cd_operation"]), f"{row['cd_id']}: another body")
+    check(all(at == list(range(1, len(at) + 1)) for at in places.values()), "the order of some subject is another")
+
+
+def batch(fenghuo):
+    """Signed files, verified by OpenSSL's command line, while the engine is killed."""
+    for form in ("csv", "jsonl"):
+        with alone(fenghuo) as engine:
+            work, public = engine.work, engine.work / "sm2.pub"
+            run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:SM2", "-out", work / "sm2.key")
+            (work / "sm2.key").chmod(0o600)
+            run("openssl", "pkey", "-in", work / "sm2.key", "-pubout", "-out", public)
+            engine.go_by(BATCH.format(form=form))
+            (work / "held.jsonl").write_text("")
+            worked_and_killed(engine, 10, random.Random(SEED))
+            until("everything in batches", 60, lambda: engine.status().get("waiting") == 0 and
+                  sum(map(len, engine.told().values())) <= engine.status()["receipts"])
+            until("a comparison by itself", 30, lambda: engine.logged("does not hold what we have receipts for"))
+            engine.stop()
+            folders = sorted(path for path in (work / "batches").iterdir() if path.name[0] != ".")
+            rows, before = [], ("", "")
+            for folder in folders:
+                manifest = json.loads((folder / "manifest.json").read_text())
+                check(verify(folder, public), f"{folder.name}: OpenSSL does not accept the signature")
+                check(manifest["sm3"] == sm3(folder / manifest["file"]), f"{folder.name}: another SM3")
+                check((manifest["before"], manifest["before_sm3"]) == before, f"{folder.name}: not after {before}")
+                before = (folder.name, sm3(folder / "manifest.json"))
+                found = rows_of(folder, form)
+                check(len(found) == manifest["rows"] <= 150, f"{folder.name}: {len(found)} rows")
+                check({row["cd_batch"] for row in found} == {manifest["cd_batch"]} == {folder.name}, "another cd_batch")
+                rows += found
+            days = collections.Counter(folder.name[:8] for folder in folders)
+            numbers = [f"{day}{n:05}" for day, count in sorted(days.items()) for n in range(1, count + 1)]
+            check([folder.name for folder in folders] == numbers, "a number is missing")
+            assert_rows(engine, rows)
+            held = [json.dumps({"id": row["cd_id"], "sm3": row["body_sm3"]}) for row in rows]
+            (work / "held.jsonl").write_text("\n".join(held))
+            found, done = engine.ask("reconcile")
+            check(done.returncode == 0 and found["ours"] == len(rows), f"reconciliation: {found}")
+            (work / "held.jsonl").write_text("\n".join(held[1:]))
+            check(engine.ask("reconcile")[0]["difference"]["lost"] == [rows[0]["cd_id"]], "a lost row is not named")
+            manifest = folders[0] / "manifest.json"
+            manifest.write_text(manifest.read_text().replace('"rows": ', '"rows": 1'))
+            check(not verify(folders[0], public), "OpenSSL accepts a manifest that was changed")
+            kinds = dict(collections.Counter(row["kind"] for row in rows))
+            say(f"{form}: {len(rows)} rows in {len(folders)} batches, 10 kills; {kinds}; all signatures good, differences 0")
+
+
+DATABASE = """
+[exchange.database]
+port = {port}
+database = "exchange"
+user = "fenghuo"
+password_file = "password"
+table = "jgxt.fxyj_out"
+rows_max = 150
+timeout_ms = 2000
+"""
+
+
+class Postgres:
+    """A server of Debian's, as its own user, in a directory of its own."""
+
+    def __init__(self, work):
+        self.bin = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+        self.port, self.home = free_port(), work / "postgres"
+        self.home.mkdir()
+        work.chmod(0o755)
+        private(self.home / "password", "the-owner's-password")
+        run("chown", "-R", "postgres", self.home)
+        self.own("initdb", "-D", self.home / "data", "-A", "scram-sha-256", "-U", "owner", f"--pwfile={self.home}/password")
+        self.start()
+
+    def own(self, tool, *words):
+        more = {"cwd": self.home, "stdin": subprocess.DEVNULL}
+        done = subprocess.run(["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", self.bin / tool, *words],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60, **more)
+        check(done.returncode == 0, f"{tool}: {done.stderr.decode()}")
+
+    def start(self):
+        options = f"-p {self.port} -k {self.home} -c listen_addresses=127.0.0.1"
+        self.own("pg_ctl", "-D", self.home / "data", "-w", "-l", self.home / "log", "-o", options, "start")
+
+    def stop(self, how="fast"):
+        self.own("pg_ctl", "-D", self.home / "data", "-m", how, "-w", "stop")
+
+    def sql(self, text, database="exchange"):
+        words = ["psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "owner", "-d", database, "-Atq"]
+        env = {**os.environ, "PGPASSWORD": "the-owner's-password"}
+        return run(*words, "-v", "ON_ERROR_STOP=1", "-c", text, env=env).decode()
+
+
+TABLE = """
+CREATE TABLE jgxt.fxyj_out (
+    cd_id text PRIMARY KEY, cd_time timestamptz NOT NULL DEFAULT now(), cd_source text NOT NULL, cd_batch text NOT NULL,
+    cd_operation char(1) NOT NULL, kind text NOT NULL, record text NOT NULL, subject text NOT NULL,
+    lane_no bigint NOT NULL, body_sm3 text NOT NULL, body text NOT NULL);
+GRANT SELECT, INSERT ON jgxt.fxyj_out TO fenghuo;
+"""
+
+
+def database(fenghuo):
+    """Rows of a front-end database (PostgreSQL), while engine and database are killed."""
+    with alone(fenghuo) as engine:
+        postgres = Postgres(engine.work)
+        try:
+            postgres.sql("CREATE DATABASE exchange", "postgres")
+            postgres.sql("CREATE ROLE fenghuo LOGIN PASSWORD 'the-right-one'")
+            postgres.sql("CREATE SCHEMA jgxt; GRANT USAGE ON SCHEMA jgxt TO fenghuo")
+            private(engine.work / "password", "a-wrong-one")
+            engine.go_by(DATABASE.format(port=postgres.port))
+            engine.feed(range(1, 61))
+            engine.start()
+            until("a word on the password", 20, lambda: engine.logged("password authentication failed"))
+            private(engine.work / "password", "the-right-one")
+            until("a word on the table", 20, lambda: engine.logged("the keeper of the database has to make it"))
+            engine.kill()
+            postgres.sql(TABLE)
+            postgres.sql(f"ALTER TABLE jgxt.fxyj_out ADD CONSTRAINT only_known CHECK (subject <> '{subject(7)}')")
+
+            def meanwhile(kill):
+                if kill % 3 == 1:
+                    postgres.stop("immediate")
+                    postgres.start()
+
+            worked_and_killed(engine, 10, random.Random(SEED), meanwhile)
+            until("one subject that waits", 90, lambda: engine.status().get("lanes") == 1 and engine.status()["parked"])
+            check("only_known" in engine.status()["parked"][0][1], f"{engine.status()}")
+            postgres.sql("ALTER TABLE jgxt.fxyj_out DROP CONSTRAINT only_known")
+            engine.ask("retry", subject(7))
+            until("everything in the table", 60, lambda: engine.status().get("waiting") == 0)
+            until("a comparison by itself", 30, lambda: engine.logged("the daily comparison with the far end"))
+            engine.stop()
+            text = postgres.sql("SELECT row_to_json(t) FROM (SELECT * FROM jgxt.fxyj_out ORDER BY lane_no) t")
+            rows = [json.loads(line) for line in text.splitlines()]
+            assert_rows(engine, rows)
+            found, done = engine.ask("reconcile")
+            check(done.returncode == 0 and found["ours"] == len(rows) == found["theirs"], f"reconciliation: {found}")
+            postgres.sql(f"UPDATE jgxt.fxyj_out SET body_sm3 = 'other' WHERE cd_id = '{rows[0]['cd_id']}'")
+            check(engine.ask("reconcile")[0]["difference"]["changed"] == [rows[0]["cd_id"]], "a changed row is not named")
+            batches = postgres.sql("SELECT count(DISTINCT cd_batch) FROM jgxt.fxyj_out").strip()
+            kinds = dict(collections.Counter(row["kind"] for row in rows))
+            say(f"{len(rows)} rows in {batches} batches, 10 kills of the engine, 3 of the database; {kinds}; differences 0")
+        finally:
+            postgres.stop("immediate")
+
+
+SCENES = {"sha256": sha256, "reconciled": reconciled, "batch": batch, "database": database, "killed": killed}
 
 
 def main():

@@ -1,5 +1,6 @@
 //! Every complaint of the configuration, with its place, and the defaults of the example.
 
+use super::exchange::Way;
 use super::*;
 use crate::engine::subject::view::Level;
 use expect_test::{Expect, expect};
@@ -81,7 +82,10 @@ fn the_example_shows_the_defaults() {
         u64::try_from(exchange.parallel).unwrap(),
         defaults::EXCHANGE_PARALLEL
     );
-    assert_eq!(exchange.gateway.timeout_ms, defaults::GATEWAY_TIMEOUT_MS);
+    assert_eq!(exchange.reconcile_at_ms, Some(defaults::RECONCILE_AT_MS));
+    assert!(
+        matches!(&exchange.way, Way::Gateway(gateway) if gateway.timeout_ms == defaults::GATEWAY_TIMEOUT_MS)
+    );
     let http = full.http.unwrap();
     assert!(http.tokens.is_some() && http.tls.is_some());
 }

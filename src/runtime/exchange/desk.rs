@@ -17,9 +17,10 @@
 //! errors   as of the store: the first fault is final, and the process ends
 
 use super::lane::{Lane, Next, next};
-use super::{ExchangeError, Outcome, Parcel, Receipt};
+use super::{ExchangeError, Outcome, Parcel, Receipt, Tried};
 use crate::engine::hash::sm3_hex;
 use crate::runtime::journal::{delete_chunks, put_chunks, read_chunks};
+use crate::runtime::sink::OutputKind;
 use crate::runtime::store::{Batch, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -133,18 +134,17 @@ pub struct Fresh<'a> {
     pub id: &'a str,
     /// Whose.
     pub subject: &'a str,
+    /// What it is.
+    pub kind: OutputKind,
     /// The line as it left the core.
     pub line: &'a [u8],
 }
 
-/// A parcel, and how many attempts have failed or may have been made.
-pub type Tried = (Parcel, u32);
-
 /// Ids of what could not be shaped, with the reason.
 pub type Unshaped = Vec<(String, String)>;
 
-/// Makes the bytes that are sent: of a line, with its place in the lane.
-pub type Shape<'a> = dyn Fn(&[u8], u32) -> Result<Vec<u8>, String> + 'a;
+/// Makes the bytes that are sent: of an output, with its place in the lane.
+pub type Shape<'a> = dyn Fn(&Fresh<'_>, u32) -> Result<Vec<u8>, String> + 'a;
 
 impl Desk {
     /// Takes up from a store.
@@ -212,7 +212,7 @@ impl Desk {
                 let queue = self.queues.get(one.subject);
                 queue.map(|queue| queue.lane.clone()).unwrap_or_default()
             });
-            let body = match shape(one.line, lane.newest_no + 1) {
+            let body = match shape(one, lane.newest_no + 1) {
                 Ok(body) => body,
                 Err(reason) => {
                     bad.push((one.id.to_owned(), reason));
@@ -255,18 +255,19 @@ impl Desk {
         Ok(bad)
     }
 
-    /// The heads of up to `most` lanes that may send now and are not among `busy`, longest waiting first, each with how many
+    /// Up to `most` parcels from the heads (`is_deep`: and what waits behind them) of lanes that may send now and are not among `busy`, longest waiting first, each with how many
     /// attempts have failed or may have been made; and when the next lane may.
     pub fn ready(
         &self,
         most: usize,
         now_ms: i64,
-        busy: &BTreeSet<String>,
+        (busy, is_deep): (&BTreeSet<String>, bool),
     ) -> Result<(Vec<Tried>, Option<i64>), ExchangeError> {
         let mut ready = Vec::new();
         let mut wake: Option<i64> = None;
         for (seq, subject) in &self.heads {
-            if ready.len() == most {
+            let room = most.saturating_sub(ready.len());
+            if room == 0 {
                 break;
             }
             let Some(queue) = self.queues.get(subject).filter(|_| !busy.contains(subject)) else {
@@ -275,7 +276,11 @@ impl Desk {
             match next(&queue.lane, true, now_ms) {
                 Next::Send => {
                     let attempts = queue.lane.attempts.max(u32::from(queue.is_doubtful));
-                    ready.push((self.parcel(*seq)?, attempts));
+                    let depth = if is_deep { room } else { 1 };
+                    debug_assert_eq!(queue.waiting.front().map(|(seq, _)| *seq), Some(*seq));
+                    for (seq, _) in queue.waiting.iter().take(depth) {
+                        ready.push((self.parcel(*seq)?, attempts));
+                    }
                 }
                 Next::Wait(at) => wake = Some(wake.map_or(at, |known| known.min(at))),
                 Next::Idle | Next::Parked => {}
@@ -303,31 +308,45 @@ impl Desk {
     ) -> Result<(), ExchangeError> {
         let mut batch = Batch::new();
         let mut mark = self.mark.clone();
-        let mut lanes = Vec::new();
+        let mut lanes: BTreeMap<&str, (Lane, usize)> = BTreeMap::new();
+        // Behind one that is not done nothing of its subject counts.
+        let mut stopped = BTreeSet::new();
         for (parcel, outcome) in attempts {
-            let Some(queue) = self.queues.get(&parcel.subject) else {
+            let subject = parcel.subject.as_str();
+            let Some(queue) = self.queues.get(subject) else {
                 continue;
             };
-            let (lane, is_done) = super::lane::after(&queue.lane, &parcel.id, outcome, now_ms);
-            put_lane(&mut batch, &parcel.subject, &lane);
+            if stopped.contains(subject) {
+                continue;
+            }
+            let (before, done) = lanes
+                .get(subject)
+                .cloned()
+                .unwrap_or_else(|| (queue.lane.clone(), 0));
+            let (lane, is_done) = super::lane::after(&before, &parcel.id, outcome, now_ms);
             if let (true, Outcome::Accepted(receipt)) = (is_done, outcome) {
                 delete_chunks(&mut batch, self.store.as_ref(), b'i', parcel.seq)?;
                 file(&mut batch, &mut mark, parcel, receipt, now_ms);
+            } else {
+                stopped.insert(subject);
             }
-            lanes.push((parcel.subject.clone(), lane, is_done));
+            lanes.insert(subject, (lane, done + usize::from(is_done)));
+        }
+        for (subject, (lane, _)) in &lanes {
+            put_lane(&mut batch, subject, lane);
         }
         batch.put(MARK, encode(&mark));
         self.store.commit(&batch)?;
         self.mark = mark;
-        for (subject, lane, is_done) in lanes {
-            if let Some(queue) = self.queues.get_mut(&subject) {
+        for (subject, (lane, done)) in lanes {
+            if let Some(queue) = self.queues.get_mut(subject) {
                 queue.lane = lane;
                 queue.is_doubtful = false;
-                if is_done && let Some((seq, _)) = queue.waiting.pop_front() {
+                for (seq, _) in queue.waiting.drain(..done) {
                     self.heads.remove(&seq);
-                    self.heads
-                        .extend(queue.waiting.front().map(|(seq, _)| (*seq, subject)));
                 }
+                let head = queue.waiting.front().map(|(seq, _)| *seq);
+                self.heads.extend(head.map(|seq| (seq, subject.to_owned())));
             }
         }
         Ok(())

@@ -6,7 +6,7 @@
 use super::desk::Fresh;
 use super::shape;
 use super::worker::Exchange;
-use crate::runtime::sink::{Delivered, OutboxEntry, OutputKind, Sink, SinkError, SinkPosition};
+use crate::runtime::sink::{Delivered, OutboxEntry, Sink, SinkError, SinkPosition};
 use std::thread::JoinHandle;
 
 /// Takes outputs over from the keeper.
@@ -33,19 +33,23 @@ impl Sink for ExchangeSink {
     }
 
     fn deliver(&mut self, entries: &[OutboxEntry]) -> Result<Delivered, SinkError> {
-        let fresh: Vec<Fresh<'_>> = entries
+        let going = entries
             .iter()
-            .filter(|entry| entry.kind == OutputKind::Warning)
+            .filter(|entry| self.exchange.sends(entry.kind) && shape::goes(entry));
+        let fresh: Vec<Fresh<'_>> = going
             .map(|entry| Fresh {
                 seq: entry.seq,
                 id: &entry.id,
                 subject: &entry.subject,
+                kind: entry.kind,
                 line: &entry.line,
             })
             .collect();
         let until = entries.last().map_or(0, |entry| entry.seq + 1);
         let province = self.exchange.province();
-        let shape = |line: &[u8], lane_no| shape::risk_warning(line, lane_no, province);
+        let shape = |fresh: &Fresh<'_>, lane_no| {
+            shape::message(fresh.kind, fresh.line, (lane_no, province))
+        };
         let bad = self
             .exchange
             .take(&fresh, until, &shape)
@@ -54,7 +58,7 @@ impl Sink for ExchangeSink {
             tracing::error!(
                 id,
                 why,
-                "a warning cannot be put into the national form and is NOT sent; this is a bug, please report it"
+                "an output cannot be put into the national form and is NOT sent; this is a bug, please report it"
             );
         }
         Ok(Delivered {

@@ -9,10 +9,14 @@
 //! new thing at the far end. A subject that is refused waits in its lane for a person and holds nobody else up.
 //!
 //! [`handover`] takes over, [`lane`] decides (pure), [`desk`] remembers, [`worker`] acts, [`gateway`] speaks the header protocol, [`shape`] puts a
-//! warning into the national `riskWarning` form, [`sign`] signs.
+//! warning into the national `riskWarning` form, [`sign`] signs. Two other ways take many parcels at once: [`batch`] files in a
+//! directory, and [`database`] tables. [`daily`] compares with what the far end holds ([`reconcile`]).
 //!
 //! source   `domain.md` §1.8 and §6.1; `reliability.md` §2.10
 
+pub mod batch;
+pub mod daily;
+pub mod database;
 pub mod desk;
 pub mod gateway;
 pub mod handover;
@@ -101,6 +105,27 @@ pub struct Held {
     pub sm3: String,
 }
 
+/// A parcel, and how many attempts have failed or may have been made.
+pub type Tried = (Parcel, u32);
+
+/// How parcels go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bundle {
+    /// The most that go together; 1: each for itself.
+    pub most: usize,
+    /// Not more often than this, ms.
+    pub every_ms: i64,
+}
+
+impl Default for Bundle {
+    fn default() -> Self {
+        Self {
+            most: 1,
+            every_ms: 0,
+        }
+    }
+}
+
 /// One way to the far end.
 pub trait Adapter: Send + Sync {
     /// Its name in logs.
@@ -109,6 +134,16 @@ pub trait Adapter: Send + Sync {
     /// `attempts` have failed before, or may have been made by a process that is gone: where it can, it asks first whether
     /// the far end has it.
     fn send(&self, parcel: &Parcel, attempts: u32) -> Outcome;
+    /// How many parcels go together, and how seldom.
+    fn bundle(&self) -> Bundle {
+        Bundle::default()
+    }
+    /// Sends parcels together, those of one subject in their order: one outcome for each. A subject's later parcel is never
+    /// accepted when an earlier one is not.
+    fn send_all(&self, parcels: &[Tried]) -> Vec<Outcome> {
+        let one = |(parcel, attempts): &Tried| self.send(parcel, *attempts);
+        parcels.iter().map(one).collect()
+    }
     /// What the far end holds, every copy that it counts as one of its own; for reconciliation.
     fn list(&self) -> Result<Vec<Held>, String>;
 }

@@ -6,11 +6,12 @@
 
 use super::Held;
 use super::desk::Filed;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// What does not agree; empty when all does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// Signed for, but not there.
     pub lost: Vec<String>,
@@ -31,6 +32,44 @@ impl Difference {
     /// Whether all agrees.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// What a comparison came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// When, ms since 1970-01-01 UTC.
+    pub at_ms: i64,
+    /// Receipts of ours.
+    pub ours: usize,
+    /// Without a receipt yet.
+    pub waiting: usize,
+    /// What the far end says it holds.
+    pub theirs: usize,
+    /// What does not agree.
+    pub difference: Difference,
+}
+
+/// The last comparison, as `reconciled.json` in the exchange's directory.
+#[derive(Debug, Clone, Copy)]
+pub struct Last;
+
+impl Last {
+    /// Writes it down. Losing it costs a comparison more.
+    pub fn write(directory: &Path, compared: &Compared) {
+        let path = directory.join("reconciled.json");
+        let part = path.with_extension("part");
+        let text = serde_json::to_vec_pretty(compared).unwrap_or_default();
+        let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, &path));
+        if let Err(error) = written {
+            tracing::warn!(path = %path.display(), %error, "cannot write down what a comparison came to");
+        }
+    }
+
+    /// The last one, if there is any.
+    pub fn read(directory: &Path) -> Option<Compared> {
+        let bytes = std::fs::read(directory.join("reconciled.json")).ok()?;
+        serde_json::from_slice(&bytes).ok()
     }
 }
 

@@ -1,29 +1,55 @@
-//! A warning in the national `riskWarning` form.
+//! What leaves the engine, in national forms: a warning as `riskWarning`, a case's course as `supervisionProcess`, an order to a
+//! department as `jointSanction`.
 //!
-//! The eleven national fields are filled from the warning; what the nation's form has no place for (transition, evidence,
-//! basis, what the rule saw) goes into `props`, as systems in the field do. Around it stand the parcel's id, its subject and
-//! its place in the lane, so that the far end can tell a copy and a gap.
+//! The national fields are filled from the output; what the nation's form has no place for (transition, evidence, basis, what
+//! the rule saw) goes into `props`, as systems in the field do. Around it stand the parcel's id, the record that it is a change
+//! of with `i`, `u` or `d`, its subject and its place in the lane, so that the far end can tell a copy and a gap. No officer's
+//! name leaves.
 //!
-//! source   `domain.md` §1.8 (`riskWarning`, P0 to P3); codes of domain and source are not published (§9), so the domain is
-//!          the rule's line (the letters before its number) and the source is `provincial`
-//! errors   a line that is no warning of ours is a bug of ours: it is told, and nothing is sent
+//! | step of a case                          | status of the task |
+//! |-----------------------------------------|--------------------|
+//! | dispatched, transferred, reopened       | 分发               |
+//! | claimed                                 | 认领               |
+//! | fed back                                | 反馈               |
+//! | closed, merged, withdrawn               | 结束               |
+//!
+//! Other steps (reminders, due times, what happens to a sanction before an order leaves) are ours and are not sent.
+//!
+//! source   `domain.md` §1.8 (`riskWarning`, P0 to P3; `taskDetails`); codes of domain and source are not published (§9), so
+//!          the domain is the rule's line (the letters before its number) and the source is `provincial`
+//! errors   a line that is no output of ours is a bug of ours: it is told, and nothing is sent
 
+use crate::engine::desk::task::{Measure, Task, Word};
+use crate::engine::episode::Transition;
 use crate::engine::event::SubjectKey;
 use crate::engine::warning::Warning;
-use serde::Serialize;
-use serde_json::json;
+use crate::runtime::sink::{OutboxEntry, OutputKind};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 #[derive(Debug, Serialize)]
-struct Envelope<'a> {
+struct Envelope<'a, T> {
     kind: &'static str,
     id: &'a str,
+    /// What it is a change of.
+    record: &'a str,
+    /// `i`, `u` or `d`.
+    operation: &'static str,
     subject: &'a str,
     lane_no: u32,
-    #[serde(rename = "riskWarning")]
-    risk_warning: RiskWarning<'a>,
+    #[serde(flatten)]
+    content: T,
 }
 
-/// The national message, in the order of its fields.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Content<'a> {
+    RiskWarning(RiskWarning<'a>),
+    SupervisionProcess(Value),
+    JointSanction(Value),
+}
+
+/// The national warning, in the order of its fields.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RiskWarning<'a> {
@@ -37,20 +63,93 @@ struct RiskWarning<'a> {
     created_at: &'a str,
     source: &'static str,
     rule_id: &'a str,
-    props: serde_json::Value,
+    props: Value,
 }
 
-/// The bytes that are sent for a line of `warnings.jsonl`; `province` is the two digits and zeros of GB/T 2260.
-pub fn risk_warning(line: &[u8], lane_no: u32, province: &str) -> Result<Vec<u8>, String> {
-    let warning: Warning = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-    let (kind, code) = warning.subject.split_once(':').unwrap_or(("", ""));
-    // A person is known by a pseudonym, which is nobody's certificate.
+/// Where the message stands: its place in the lane, and GB/T 2260 code of the province.
+pub type Around<'a> = (u32, &'a str);
+
+/// Whether an output concerns the nation: a subject of the registers, and of a case only what changes its status.
+pub fn goes(entry: &OutboxEntry) -> bool {
+    #[derive(Deserialize)]
+    struct Step {
+        step: Word,
+    }
+    match entry.kind {
+        OutputKind::Warning => true,
+        OutputKind::Measure => is_subject(&entry.subject),
+        OutputKind::Task => {
+            let step = serde_json::from_slice::<Step>(&entry.line);
+            // A line that cannot be read is told when it is shaped.
+            is_subject(&entry.subject) && step.map_or(true, |step| status(step.step).is_some())
+        }
+        OutputKind::Sanction | OutputKind::DeadLetter => false,
+    }
+}
+
+/// The bytes that are sent for an output.
+pub fn message(kind: OutputKind, line: &[u8], around: Around<'_>) -> Result<Vec<u8>, String> {
+    match kind {
+        OutputKind::Warning => risk_warning(line, around),
+        OutputKind::Task => supervision_process(line, around),
+        OutputKind::Measure => joint_sanction(line, around),
+        OutputKind::Sanction | OutputKind::DeadLetter => {
+            Err(format!("\"{}\" has no national form", kind.name()))
+        }
+    }
+}
+
+fn status(step: Word) -> Option<&'static str> {
+    match step {
+        Word::Dispatched | Word::Transferred | Word::Reopened => Some("分发"),
+        Word::Claimed => Some("认领"),
+        Word::FedBack => Some("反馈"),
+        Word::Closed | Word::Merged | Word::Withdrawn => Some("结束"),
+        Word::Revised
+        | Word::Ended
+        | Word::Verifying
+        | Word::Disposing
+        | Word::Returned
+        | Word::Escalated
+        | Word::Reminded
+        | Word::Overdue
+        | Word::Linked
+        | Word::Unlinked
+        | Word::DueChanged
+        | Word::Refused
+        | Word::Proposed
+        | Word::Confirmed
+        | Word::InForce
+        | Word::Rejected
+        | Word::Received
+        | Word::Applied
+        | Word::Lifting
+        | Word::Removed
+        | Word::Lifted
+        | Word::Lapsed
+        | Word::Halted
+        | Word::Released => None,
+    }
+}
+
+/// A subject's name and certificate: a person is known by a pseudonym, which is nobody's certificate.
+fn object<'a>(subject: &'a str, name: &'a str) -> (&'a str, &'a str) {
+    let (kind, code) = subject.split_once(':').unwrap_or(("", ""));
     let cert = if kind == "enterprise" { code } else { "" };
-    let name = if warning.subject_name.is_empty() {
-        code
-    } else {
-        &warning.subject_name
-    };
+    (if name.is_empty() { code } else { name }, cert)
+}
+
+fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(line).map_err(|error| error.to_string())
+}
+
+fn bytes<T: Serialize>(envelope: &T) -> Result<Vec<u8>, String> {
+    serde_json::to_vec(envelope).map_err(|error| error.to_string())
+}
+
+fn risk_warning(line: &[u8], (lane_no, province): Around<'_>) -> Result<Vec<u8>, String> {
+    let warning: Warning = parse(line)?;
+    let (name, cert) = object(&warning.subject, &warning.subject_name);
     let domain = warning.rule_id.split('-').next().unwrap_or_default();
     let props = json!({
         "transition": warning.transition, "transitionNumber": warning.transition_number, "status": warning.status,
@@ -59,12 +158,18 @@ pub fn risk_warning(line: &[u8], lane_no: u32, province: &str) -> Result<Vec<u8>
         "firstEventAt": warning.first_event_at, "lastEventAt": warning.last_event_at, "evidence": warning.evidence,
         "observed": warning.observed, "basis": warning.basis, "due": warning.due, "ruleSet": warning.rule_set,
     });
-    let envelope = Envelope {
+    bytes(&Envelope {
         kind: "riskWarning",
         id: &warning.id,
+        record: &warning.warning_id,
+        operation: match warning.transition {
+            Transition::Raised => "i",
+            Transition::Revised | Transition::Ended | Transition::Closed => "u",
+            Transition::Withdrawn => "d",
+        },
         subject: &warning.subject,
         lane_no,
-        risk_warning: RiskWarning {
+        content: Content::RiskWarning(RiskWarning {
             risk_object: name,
             risk_object_cert_code: cert,
             fxyj_id: &warning.warning_id,
@@ -76,12 +181,77 @@ pub fn risk_warning(line: &[u8], lane_no: u32, province: &str) -> Result<Vec<u8>
             source: "provincial",
             rule_id: &warning.rule_id,
             props,
-        },
+        }),
+    })
+}
+
+fn supervision_process(line: &[u8], (lane_no, province): Around<'_>) -> Result<Vec<u8>, String> {
+    let task: Task = parse(line)?;
+    let status =
+        status(task.step).ok_or_else(|| format!("\"{}\" is not sent", task.step.name()))?;
+    let (name, cert) = object(&task.subject, &task.subject_name);
+    let at = |wanted: &str| {
+        if status == wanted {
+            task.at.as_str()
+        } else {
+            ""
+        }
     };
-    serde_json::to_vec(&envelope).map_err(|error| error.to_string())
+    let details = json!({
+        "taskNo": task.case_id, "unionUnitType": "dept", "unionUnitName": task.department, "status": status,
+        "claimTime": at("认领"), "feedbackTime": at("反馈"), "endTime": at("结束"),
+        "feedbackSuggestion": if status == "反馈" { task.verdict.as_str() } else { "" },
+        "endReason": if status == "结束" { task.step_title.as_str() } else { "" },
+    });
+    let content = json!({
+        "taskDetails": details, "riskObject": name, "riskObjectCertCode": cert, "province": province,
+        "props": {
+            "step": task.step, "number": task.number, "state": task.state, "ruleId": task.rule_id, "level": task.level,
+            "at": task.at, "verdict": task.verdict, "onTime": task.on_time, "due": task.due, "linked": task.linked,
+        },
+    });
+    bytes(&Envelope {
+        kind: "supervisionProcess",
+        id: &task.id,
+        record: &task.case_id,
+        operation: match task.step {
+            Word::Dispatched => "i",
+            Word::Withdrawn => "d",
+            _ => "u",
+        },
+        subject: &task.subject,
+        lane_no,
+        content: Content::SupervisionProcess(content),
+    })
+}
+
+fn joint_sanction(line: &[u8], (lane_no, province): Around<'_>) -> Result<Vec<u8>, String> {
+    let measure: Measure = parse(line)?;
+    let (name, cert) = object(&measure.subject, &measure.subject_name);
+    let content = json!({
+        "sanctionNo": measure.sanction_id, "order": measure.order, "lifts": measure.lifts, "department": measure.department,
+        "riskObject": name, "riskObjectCertCode": cert, "province": province, "ruleId": measure.rule_id,
+        "measures": measure.measures, "reason": measure.reason, "confirmations": measure.confirmed_by.len(),
+        "effectiveFrom": measure.effective_from, "effectiveTo": measure.effective_to, "issuedAt": measure.issued_at,
+    });
+    let is_lift = measure.order == "lift";
+    let record = if is_lift { &measure.lifts } else { &measure.id };
+    bytes(&Envelope {
+        kind: "jointSanction",
+        id: &measure.id,
+        record,
+        operation: if is_lift { "d" } else { "i" },
+        subject: &measure.subject,
+        lane_no,
+        content: Content::JointSanction(content),
+    })
 }
 
 /// Whether a subject may go to the nation at all: what is nobody's is not sent.
-pub fn is_subject(subject: &str) -> bool {
+fn is_subject(subject: &str) -> bool {
     SubjectKey::parse(subject).is_some()
 }
+
+#[cfg(test)]
+#[path = "shape_tests.rs"]
+mod tests;

@@ -89,8 +89,8 @@ impl Adapter for Arc<FarEnd> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands where shaping can fail")]
-fn raw(line: &[u8], lane_no: u32) -> Result<Vec<u8>, String> {
-    Ok([line, lane_no.to_string().as_bytes()].concat())
+fn raw(fresh: &Fresh<'_>, lane_no: u32) -> Result<Vec<u8>, String> {
+    Ok([fresh.line, lane_no.to_string().as_bytes()].concat())
 }
 
 /// Twelve outputs of three subjects, as the keeper would bring them: again from `next` after every crash.
@@ -106,6 +106,7 @@ fn hand_over(desk: &mut Desk, now_ms: i64) -> Result<(), super::ExchangeError> {
                 seq: *seq,
                 id,
                 subject,
+                kind: OutputKind::Warning,
                 line: b"x",
             })
             .collect();
@@ -126,6 +127,8 @@ fn exchange(
         clock: clock.clone(),
         parallel: 2,
         province: "320000".into(),
+        sends: OutputKind::ALL.to_vec(),
+        reconcile_at_ms: None,
         directory: dir.to_owned(),
     }))
 }
@@ -323,9 +326,11 @@ fn after_a_kill_the_head_of_each_lane_is_asked_for_first() {
     one.with_desk(|desk| hand_over(desk, START_MS)).unwrap();
     let tries = |exchange: &Exchange| {
         let none = BTreeSet::new();
-        let (ready, _) = exchange.with_desk(|desk| desk.ready(9, START_MS, &none).unwrap());
+        let (ready, _) =
+            exchange.with_desk(|desk| desk.ready(9, START_MS, (&none, false)).unwrap());
         let busy = BTreeSet::from(["enterprise:1".to_owned()]);
-        let (others, _) = exchange.with_desk(|desk| desk.ready(9, START_MS, &busy).unwrap());
+        let (others, _) =
+            exchange.with_desk(|desk| desk.ready(9, START_MS, (&busy, false)).unwrap());
         assert_eq!(
             others.len(),
             ready.len() - 1,
@@ -415,7 +420,7 @@ fn the_sink_takes_warnings_once_and_tells_what_it_cannot_shape() {
     drain(&exchange, &clock).unwrap();
     let held = far.held.lock().unwrap();
     assert_eq!(held.len(), 1);
-    expect_test::expect![[r#"{"kind":"riskWarning","id":"a1","subject":"enterprise:91320106MA1XK8QJ3T","lane_no":1,"riskWarning":{"riskObject":"某店","riskObjectCertCode":"91320106MA1XK8QJ3T","fxyjId":"a0","domain":"SP","province":"320000","title":"投诉集中","level":"P1","createdAt":"2026-03-02T00:00:00+08:00","source":"provincial","ruleId":"SP-001","props":{"basis":[],"department":"","due":null,"evidence":["s/1@0"],"firstEventAt":"2026-03-01T00:00:00+08:00","group":"","lastEventAt":"2026-03-01T00:00:00+08:00","message":"三起投诉","observed":[],"points":20,"reason":"","region":"320106","revision":0,"ruleSet":"h","score":20.5,"status":"open","transition":"raised","transitionNumber":1}}}"#]]
+    expect_test::expect![[r#"{"kind":"riskWarning","id":"a1","record":"a0","operation":"i","subject":"enterprise:91320106MA1XK8QJ3T","lane_no":1,"riskWarning":{"riskObject":"某店","riskObjectCertCode":"91320106MA1XK8QJ3T","fxyjId":"a0","domain":"SP","province":"320000","title":"投诉集中","level":"P1","createdAt":"2026-03-02T00:00:00+08:00","source":"provincial","ruleId":"SP-001","props":{"basis":[],"department":"","due":null,"evidence":["s/1@0"],"firstEventAt":"2026-03-01T00:00:00+08:00","group":"","lastEventAt":"2026-03-01T00:00:00+08:00","message":"三起投诉","observed":[],"points":20,"reason":"","region":"320106","revision":0,"ruleSet":"h","score":20.5,"status":"open","transition":"raised","transitionNumber":1}}}"#]]
         .assert_eq(std::str::from_utf8(&held[0].body).unwrap());
 }
 

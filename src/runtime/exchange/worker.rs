@@ -5,13 +5,14 @@
 //! bounds   [`ROUND_MAX`] lanes under way or about to be
 //! errors   a fault of the desk's store ends the process at the next hand-over; the far end's faults never do
 
-use super::desk::{Desk, Fresh, Shape, Standing, Tried, Unshaped};
+use super::desk::{Desk, Fresh, Shape, Standing, Unshaped};
 use super::handover::ExchangeSink;
 use super::lane::Breaker;
-use super::{Adapter, ExchangeError, Outcome, Parcel};
+use super::{Adapter, Bundle, ExchangeError, Outcome, Parcel, Tried};
 use crate::runtime::clock::Clock;
 use crate::runtime::logging::chain;
 use crate::runtime::metrics::ExchangeMetrics;
+use crate::runtime::sink::OutputKind;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +26,7 @@ const IDLE_MS: u64 = 1_000;
 /// Ages of the oldest parcel at which somebody is told, ms.
 const AGES_MS: [i64; 3] = [300_000, 900_000, 3_600_000];
 
-struct Inner {
+pub(super) struct Inner {
     desk: Desk,
     breaker: Breaker,
     is_stopping: bool,
@@ -37,6 +38,10 @@ struct Inner {
     busy: BTreeSet<String>,
     /// What came of attempts and is not written down yet.
     done: Vec<(Parcel, Outcome)>,
+    /// When the last bundle was taken out, ms.
+    bundled_ms: i64,
+    /// When what the far end holds is compared next, ms; nothing while that is under way, or if it is never.
+    pub(super) compare_ms: Option<i64>,
 }
 
 impl Inner {
@@ -48,8 +53,8 @@ impl Inner {
     }
 }
 
-/// A parcel under way. Should its thread panic, the process ends at the next hand-over instead of waiting for it.
-struct UnderWay<'a>(&'a Exchange, String);
+/// Parcels under way. Should their thread panic, the process ends at the next hand-over instead of waiting for them.
+struct UnderWay<'a>(&'a Exchange, BTreeSet<String>);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
@@ -57,7 +62,7 @@ impl Drop for UnderWay<'_> {
             let mut inner = self.0.lock();
             inner.fault = Some("a thread that sends has panicked; this is a bug".to_owned());
             inner.is_stopping = true;
-            inner.busy.remove(&self.1);
+            inner.busy.retain(|subject| !self.1.contains(subject));
             self.0.shared.wake.notify_all();
         }
     }
@@ -66,22 +71,25 @@ impl Drop for UnderWay<'_> {
 /// The exchange of a run; clones are the same one.
 #[derive(Clone)]
 pub struct Exchange {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     inner: Mutex<Inner>,
     /// Something is to be decided or written down.
     wake: Condvar,
     /// Something is to be sent.
     work: Condvar,
     adapter: Box<dyn Adapter>,
-    clock: Clock,
+    pub(super) clock: Clock,
+    bundle: Bundle,
     parallel: usize,
     province: String,
+    sends: Vec<OutputKind>,
+    pub(super) reconcile_at_ms: Option<i64>,
     /// A directory in which `fenghuo exchange` leaves what a person has decided, and reads how things stand.
-    directory: PathBuf,
-    metrics: OnceLock<ExchangeMetrics>,
+    pub(super) directory: PathBuf,
+    pub(super) metrics: OnceLock<ExchangeMetrics>,
 }
 
 impl std::fmt::Debug for Exchange {
@@ -104,6 +112,10 @@ pub struct Equipment {
     pub parallel: usize,
     /// `320000`.
     pub province: String,
+    /// What is sent.
+    pub sends: Vec<OutputKind>,
+    /// The time of the day, ms, at which what the far end holds is compared; none: only by command.
+    pub reconcile_at_ms: Option<i64>,
     /// Where people leave decisions and look.
     pub directory: PathBuf,
 }
@@ -128,6 +140,15 @@ impl Exchange {
             jobs: VecDeque::new(),
             busy: BTreeSet::new(),
             done: Vec::new(),
+            bundled_ms: i64::MIN,
+            compare_ms: None,
+        };
+        let bundle = equipment.adapter.bundle();
+        // Bundles go one after the other.
+        let parallel = if bundle.most == 1 {
+            equipment.parallel.max(1)
+        } else {
+            1
         };
         let shared = Shared {
             inner: Mutex::new(inner),
@@ -135,8 +156,11 @@ impl Exchange {
             work: Condvar::new(),
             adapter: equipment.adapter,
             clock: equipment.clock,
-            parallel: equipment.parallel.max(1),
+            bundle,
+            parallel,
             province: equipment.province,
+            sends: equipment.sends,
+            reconcile_at_ms: equipment.reconcile_at_ms,
             directory: equipment.directory,
             metrics: OnceLock::new(),
         };
@@ -181,6 +205,11 @@ impl Exchange {
         taken.map_err(|error| chain(&error))
     }
 
+    /// Whether outputs of this kind are sent.
+    pub(super) fn sends(&self, kind: OutputKind) -> bool {
+        self.shared.sends.contains(&kind)
+    }
+
     /// GB/T 2260 code of the province.
     pub(super) fn province(&self) -> &str {
         &self.shared.province
@@ -192,7 +221,7 @@ impl Exchange {
         self.shared.wake.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.shared
             .inner
             .lock()
@@ -219,11 +248,12 @@ impl Exchange {
         let now = self.shared.clock.now().0;
         let (ready, wake) = {
             let inner = self.lock();
-            let allowed = inner.breaker.allows(ROUND_MAX, now);
+            let allowed = inner.breaker.allows(self.most(), now);
             if allowed == 0 {
                 return Ok((0, inner.breaker.open_until()));
             }
-            inner.desk.ready(allowed, now, &inner.busy)?
+            let is_deep = 1 < self.shared.bundle.most;
+            inner.desk.ready(allowed, now, (&inner.busy, is_deep))?
         };
         if ready.is_empty() {
             return Ok((0, wake));
@@ -258,6 +288,9 @@ impl Exchange {
     }
 
     fn talk(&self, parcels: &[Tried]) -> Vec<Outcome> {
+        if 1 < self.shared.bundle.most {
+            return self.shared.adapter.send_all(parcels);
+        }
         let next = AtomicUsize::new(0);
         let slots: Vec<Mutex<Option<Outcome>>> = parcels.iter().map(|_| Mutex::default()).collect();
         std::thread::scope(|scope| {
@@ -348,6 +381,7 @@ impl Exchange {
                 looked_ms = now;
                 self.decisions()?;
                 self.gauge();
+                self.compare_if_due(now);
             }
             let mut inner = self.lock();
             self.write_down(&mut inner)?;
@@ -376,19 +410,37 @@ impl Exchange {
         }
     }
 
+    /// Parcels under way or about to be.
+    fn most(&self) -> usize {
+        if self.shared.bundle.most == 1 {
+            ROUND_MAX
+        } else {
+            self.shared.bundle.most
+        }
+    }
+
     /// Fills up what is about to be sent; when to come again at the latest.
     fn take_out(&self, inner: &mut Inner) -> Result<Option<i64>, ExchangeError> {
         let now = self.shared.clock.now().0;
-        let allowed = inner.breaker.allows(ROUND_MAX, now);
+        let allowed = inner.breaker.allows(self.most(), now);
         if allowed == 0 {
             return Ok(inner.breaker.open_until());
+        }
+        let bundle = self.shared.bundle;
+        let again_ms = inner.bundled_ms.saturating_add(bundle.every_ms);
+        if now < again_ms {
+            return Ok(Some(again_ms));
         }
         let most = allowed.saturating_sub(inner.busy.len());
         // Half empty first: looking through the lanes is not free.
         if inner.is_stopping || most * 2 < allowed {
             return Ok(None);
         }
-        let (ready, wake) = inner.desk.ready(most, now, &inner.busy)?;
+        let is_deep = 1 < bundle.most;
+        let (ready, wake) = inner.desk.ready(most, now, (&inner.busy, is_deep))?;
+        if !ready.is_empty() {
+            inner.bundled_ms = now;
+        }
         for (parcel, attempts) in ready {
             inner.busy.insert(parcel.subject.clone());
             inner.jobs.push_back((parcel, attempts));
@@ -397,27 +449,31 @@ impl Exchange {
         Ok(wake)
     }
 
-    /// Sends one parcel after the other.
+    /// Sends one parcel, or one bundle, after the other.
     fn work(&self) {
         let mut inner = self.lock();
         loop {
             if inner.is_stopping {
                 return;
             }
-            let Some((parcel, attempts)) = inner.jobs.pop_front() else {
+            let count = inner.jobs.len().min(self.shared.bundle.most);
+            let jobs: Vec<Tried> = inner.jobs.drain(..count).collect();
+            if jobs.is_empty() {
                 inner = self
                     .shared
                     .work
                     .wait(inner)
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
-            };
+            }
             drop(inner);
-            let under_way = UnderWay(self, parcel.subject.clone());
-            let outcome = self.shared.adapter.send(&parcel, attempts);
+            let subjects = jobs.iter().map(|(parcel, _)| parcel.subject.clone());
+            let under_way = UnderWay(self, subjects.collect());
+            let outcomes = self.shared.adapter.send_all(&jobs);
             drop(under_way);
             inner = self.lock();
-            inner.done.push((parcel, outcome));
+            let parcels = jobs.into_iter().map(|(parcel, _)| parcel);
+            inner.done.extend(parcels.zip(outcomes));
             self.shared.wake.notify_all();
         }
     }

@@ -2,7 +2,10 @@
 
 use crate::runtime::exchange::Outcome;
 use crate::runtime::exchange::desk::Standing;
-use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use crate::runtime::exchange::reconcile::Compared;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+const DIFFERENCES: [&str; 4] = ["lost", "doubled", "changed", "foreign"];
 
 /// Handles of the exchange's metrics.
 #[derive(Debug, Clone)]
@@ -11,6 +14,8 @@ pub struct ExchangeMetrics {
     waiting: IntGauge,
     parked: IntGauge,
     oldest: IntGauge,
+    differences: [IntGauge; 4],
+    compared: IntGauge,
 }
 
 impl ExchangeMetrics {
@@ -19,6 +24,7 @@ impl ExchangeMetrics {
         waiting: IntGauge,
         parked: IntGauge,
         oldest: IntGauge,
+        (differences, compared): (&IntGaugeVec, IntGauge),
     ) -> Self {
         let words = ["accepted", "refused", "unsure", "denied", "untrusted"];
         Self {
@@ -26,7 +32,19 @@ impl ExchangeMetrics {
             waiting,
             parked,
             oldest,
+            differences: DIFFERENCES.map(|kind| differences.with_label_values(&[kind])),
+            compared,
         }
+    }
+
+    /// What a comparison with the far end came to.
+    pub fn compared(&self, compared: &Compared) {
+        let all = &compared.difference;
+        let kinds = [&all.lost, &all.doubled, &all.changed, &all.foreign];
+        for (gauge, ids) in self.differences.iter().zip(kinds) {
+            gauge.set(i64::try_from(ids.len()).unwrap_or(i64::MAX));
+        }
+        self.compared.set(compared.at_ms / 1_000);
     }
 
     /// Counts an attempt.

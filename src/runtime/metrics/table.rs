@@ -106,6 +106,8 @@ pub const TABLE: &[Spec] = &[
     row("fenghuo_exchange_waiting", Gauge, &[], "条", "等待报送国家交换的消息数"),
     row("fenghuo_exchange_parked", Gauge, &[], "个", "暂停报送、等待人工处理的主体数"),
     row("fenghuo_exchange_oldest_seconds", Gauge, &[], "秒", "最早一条待报送消息已等待多久；没有则为 0"),
+    row("fenghuo_exchange_differences", Gauge, &["kind"], "条", "最近一次对账的差异：lost 对方签收后丢失，doubled 对方重复入库，changed 内容不一致，foreign 非我方报送；应恒为 0"),
+    row("fenghuo_exchange_reconciled_timestamp_seconds", Gauge, &[], "Unix 秒", "最近一次对账完成的时间；本次启动以来尚未对账则为 0"),
     row("fenghuo_dead_letters_total", Counter, &[], "条", "写入死信的记录数"),
     row("fenghuo_rule_set_info", Gauge, &["hash"], "1", "正在使用的规则集（SM3 前 12 位）"),
     row("fenghuo_rule_set_failures_total", Counter, &[], "次", "规则集加载失败次数，旧规则集继续使用"),
