@@ -42,11 +42,13 @@ pub enum RejectCode {
     ScriptFailed,
     /// It happened before everything that the rules look back on.
     TooOld,
+    /// Not XML, or XML that brings entities or goes beyond the limits.
+    BadXml,
 }
 
 impl RejectCode {
     /// All codes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::TooLong,
         Self::BadEncoding,
         Self::BadJson,
@@ -63,6 +65,7 @@ impl RejectCode {
         Self::BadOperation,
         Self::ScriptFailed,
         Self::TooOld,
+        Self::BadXml,
     ];
 
     /// The code in metrics and dead letters.
@@ -84,6 +87,7 @@ impl RejectCode {
             Self::BadOperation => "bad_operation",
             Self::ScriptFailed => "script_failed",
             Self::TooOld => "too_old",
+            Self::BadXml => "bad_xml",
         }
     }
 
@@ -106,6 +110,7 @@ impl RejectCode {
             Self::BadOperation => "操作类型错误",
             Self::ScriptFailed => "连接器脚本失败",
             Self::TooOld => "早于保留期",
+            Self::BadXml => "XML 格式错误",
         }
     }
 }

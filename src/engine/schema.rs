@@ -32,11 +32,13 @@ pub enum Stream {
     Finding,
     /// 处置动作: what an officer did about a warning or a sanction. It goes to the desk and to no rule.
     Action,
+    /// 国家下发: a warning or a joint task that the national system sends down.
+    National,
 }
 
 impl Stream {
     /// All streams that rules may read.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Complaint,
         Self::Inspection,
         Self::Licence,
@@ -46,6 +48,7 @@ impl Stream {
         Self::RegistryChange,
         Self::Feedback,
         Self::Finding,
+        Self::National,
     ];
 
     /// The word in connectors and rules.
@@ -61,6 +64,7 @@ impl Stream {
             Self::Feedback => "feedback",
             Self::Finding => "finding",
             Self::Action => "action",
+            Self::National => "national",
         }
     }
 
@@ -77,6 +81,7 @@ impl Stream {
             Self::Feedback => "处置反馈",
             Self::Finding => "研判发现",
             Self::Action => "处置动作",
+            Self::National => "国家下发",
         }
     }
 
@@ -112,6 +117,7 @@ impl Stream {
             Self::Feedback => 128,
             Self::Finding => 256,
             Self::Action => 512,
+            Self::National => 1_024,
         }
     }
 }
@@ -231,6 +237,7 @@ macro_rules! streams {
     (@ feedback) => { Stream::Feedback.bit() };
     (@ finding) => { Stream::Finding.bit() };
     (@ action) => { Stream::Action.bit() };
+    (@ national) => { Stream::National.bit() };
 }
 
 macro_rules! fields {
@@ -258,22 +265,22 @@ macro_rules! fields {
 }
 
 fields! {
-    (name, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding], "主体名称", ""),
-    (region, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding], "行政区划代码", "6 digits, current codes; see region.rs"),
-    (region_raw, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback], "原区划代码", "as the source wrote it"),
-    (department, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding], "实施机构名称", ""),
-    (department_code, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding], "实施机构代码", "USCC of the body"),
-    (industry, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding], "行业代码", "GB/T 4754 section letter, then digits if known"),
-    (domain, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding], "监管领域", ""),
-    (item_code, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback], "监管事项目录编码", "14 digits"),
-    (address, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback], "地址", "of a business, never of a person"),
-    (uscc_valid, Bool, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback], "代码校验通过", "false: well formed, check digit wrong"),
-    (reported_at, Time, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback], "报送时间", ""),
-    (note, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, action], "备注", "masked"),
+    (name, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "主体名称", ""),
+    (region, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "行政区划代码", "6 digits, current codes; see region.rs"),
+    (region_raw, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national], "原区划代码", "as the source wrote it"),
+    (department, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "实施机构名称", ""),
+    (department_code, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "实施机构代码", "USCC of the body"),
+    (industry, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "行业代码", "GB/T 4754 section letter, then digits if known"),
+    (domain, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "监管领域", ""),
+    (item_code, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national], "监管事项目录编码", "14 digits"),
+    (address, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national], "地址", "of a business, never of a person"),
+    (uscc_valid, Bool, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national], "代码校验通过", "false: well formed, check digit wrong"),
+    (reported_at, Time, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national], "报送时间", ""),
+    (note, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, action, national], "备注", "masked"),
     (order_no, Text, [complaint], "工单编号", ""),
     (channel, Text, [complaint], "来源渠道", "12345, 12315, 信访, 部门, 国家"),
-    (kind, Text, [complaint, coercion], "诉求类型", "投诉, 举报, 咨询, 求助, 建议; for coercion 措施 or 执行"),
-    (title, Text, [complaint], "标题", "masked"),
+    (kind, Text, [complaint, coercion, national], "诉求类型", "投诉, 举报, 咨询, 求助, 建议; for coercion 措施 or 执行; from the nation 风险预警 or 协同任务"),
+    (title, Text, [complaint, national], "标题", "masked"),
     (category, Text, [complaint], "业务分类", "levels joined by /"),
     (problem_type, Text, [complaint], "问题类别", ""),
     (topic, Text, [complaint], "主题", ""),
@@ -284,7 +291,7 @@ fields! {
     (group_size, Int, [complaint], "涉及人数", "people"),
     (urgency, Text, [complaint], "紧急程度", ""),
     (dispute_group, Text, [complaint], "重复件组", "same dispute, same group"),
-    (status, Text, [complaint, licence], "状态", ""),
+    (status, Text, [complaint, licence, national], "状态", ""),
     (accepted_at, Time, [complaint], "受理时间", ""),
     (due_at, Time, [complaint, penalty], "应办结时间", "for a penalty: the last day of payment"),
     (closed_at, Time, [complaint, penalty, feedback], "办结时间", ""),
@@ -356,15 +363,19 @@ fields! {
     (verdict, Text, [feedback], "核查结论", "属实, 部分属实, 不属实, 无法核实"),
     (unit, Text, [feedback], "反馈单位", ""),
     (disposal, List, [feedback], "处置措施", ""),
-    (rule, Text, [finding], "规则编号", ""),
+    (rule, Text, [finding, national], "规则编号", ""),
     (points, Int, [finding], "风险分", "points"),
     (subject, Text, [finding], "主体", ""),
     (removed_at, Time, [list_change], "移出日期", "absent: still listed"),
-    (level, Text, [finding], "预警级别", "红, 橙, 黄, 蓝; absent for a signal"),
+    (level, Text, [finding, national], "预警级别", "红, 橙, 黄, 蓝; absent for a signal"),
     (act, Text, [action], "处置动作", "claim, verify, dispose, close, reopen, return, transfer, merge, escalate, remind; confirm, reject, receive, apply, remove; halt, release"),
     (actor, Text, [action], "经办人或单位", ""),
     (actor_role, Text, [action], "角色", "officer"),
     (target, Text, [action], "对象", "a department, or the warning to merge into"),
+    (national_no, Text, [national], "国家编号", "fxyjId or taskNo"),
+    (initiator, Text, [national], "发起单位", ""),
+    (task_content, Text, [national], "任务内容", "masked"),
+    (task_claim, Text, [national], "任务要求", "masked"),
 }
 
 /// The table of fields as markdown: the reference in `connectors/README.md`.
@@ -382,8 +393,8 @@ pub fn field_table() -> String {
             .iter()
             .filter(|name| **name != Stream::Action.name());
         let streams = match read.count() {
-            9 => "all".to_owned(),
-            8 if !spec.is_of(Stream::Finding) => "all but finding".to_owned(),
+            10 => "all".to_owned(),
+            9 if !spec.is_of(Stream::Finding) => "all but finding".to_owned(),
             _ => streams.join(", "),
         };
         let row = format!(

@@ -10,6 +10,7 @@ FENGHUO_GATEWAY_WARNINGS (10000), FENGHUO_GATEWAY_KILLS (50) and FENGHUO_GATEWAY
 """
 
 import collections
+import base64
 import contextlib
 import csv
 import datetime
@@ -739,7 +740,61 @@ def database(fenghuo):
             postgres.stop("immediate")
 
 
-SCENES = {"sha256": sha256, "reconciled": reconciled, "batch": batch, "database": database, "killed": killed}
+NATIONAL = """
+[[source]]
+kind = "directory"
+connector = "national-task"
+path = "tasks"
+
+[[source]]
+kind = "directory"
+connector = "national-warning"
+path = "clues"
+
+[sinks.file]"""
+
+
+def down(fenghuo):
+    """Tasks and warnings from the nation, good and bad, a message of 50 MB among them: dealt with here, never sent back."""
+    project = HERE.parents[1]
+    with scene(fenghuo) as (far, engine):
+        work = engine.work
+        for name in ("tasks", "clues", "rules/national"):
+            (work / name).mkdir()
+        copies = {project / f"connectors/{name}.toml": work / f"connectors/{name}.toml" for name in ("national-task", "national-warning")}
+        copies[project / "rules/national/pushed.rhai"] = work / "rules/national/pushed.rhai"
+        for path, copy in copies.items():
+            copy.write_bytes(path.read_bytes())
+        config = (work / "fenghuo.toml").read_text().replace('["warning"]', '["warning", "task", "measure"]')
+        (work / "fenghuo.toml").write_text(config.replace("[sinks.file]", NATIONAL))
+        big = base64.b64encode(b"<superviseData><taskInfo><taskNo>" + b"9" * 37_500_000)
+        samples = (project / "fixtures/connectors/national-task/records.xml").read_bytes().splitlines()
+        # The ending of the first task comes later.
+        ending = samples.pop(2)
+        (work / "tasks" / "1.xml").write_bytes(b"\n".join([big, *samples]) + b"\n")
+        clues = project / "fixtures/connectors/national-warning/records.jsonl"
+        (work / "clues" / "1.jsonl").write_bytes(clues.read_bytes())
+        engine.feed(range(1, 11))
+        engine.start()
+        national = lambda: [w for w in engine.warnings() if w["rule_id"] == "GJ-001"]
+        until("warnings from the nation", 60, lambda: len(national()) >= 2)
+        levels = sorted(w["level_code"] for w in national())
+        (work / "tasks" / "2.xml").write_bytes(ending + b"\n")
+        until("the end of a task", 60, lambda: [w for w in national() if w["transition"] in ("withdrawn", "revised")])
+        settled(engine, 10, 60)
+        engine.stop()
+        codes = collections.Counter(letter["code"] for letter in engine.warnings("dead-letters"))
+        check(codes["too_long"] == 1 and codes["bad_xml"] == 4, f"dead letters: {dict(codes)}")
+        check(sum(codes.values()) == 8, f"dead letters: {dict(codes)}")
+        told = {t["id"] for t in national() + [t for t in engine.warnings("tasks") if t.get("rule_id") == "GJ-001"]}
+        sent = {line["id"] for line in far.ledger()}
+        check(told and not told & sent, "something that came from the nation went back")
+        check(sent, "what is ours goes")
+        say(f"{len(national())} warnings from the nation, levels {levels}, none of {len(told)} messages sent back, {len(sent)} of ours sent; "
+            f"refused: {dict(codes)}")
+
+
+SCENES = {"sha256": sha256, "down": down, "reconciled": reconciled, "batch": batch, "database": database, "killed": killed}
 
 
 def main():

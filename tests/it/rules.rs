@@ -75,7 +75,7 @@ fn the_province_s_rules_load_and_pass_their_tests() {
             rule.manifest().file
         );
     }
-    assert_eq!(lines.len(), 8, "{lines:?}");
+    assert_eq!(lines.len(), 9, "{lines:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::mapping::Mapping;
 use super::personal::PersonalKey;
 use super::rows::{self, Header};
 use super::spec::Charset;
-use super::{Connector, Layout, RECORD_BYTES_MAX, canonical};
+use super::{Connector, Layout, RECORD_BYTES_MAX, canonical, xml};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -83,6 +83,7 @@ impl Decoder {
             return Err(Reject::new(RejectCode::TooLong, message));
         }
         let text = self.decoded(record)?;
+        let message;
         let (plan, row) = match &self.connector.layout {
             Layout::Canonical => {
                 let event = canonical::read(&text)?;
@@ -98,6 +99,10 @@ impl Decoder {
                 return Ok(event);
             }
             Layout::Json(plan) => (plan, rows::json_row(plan, &text)?),
+            Layout::Xml(plan) => {
+                message = xml::to_json(&text)?;
+                (plan, rows::json_row(plan, &message)?)
+            }
             Layout::Csv(plan) if self.is_of_messages => (plan, rows::json_row(plan, &text)?),
             Layout::Csv(plan) => {
                 let Some(header) = &self.header else {

@@ -29,6 +29,7 @@ mod script;
 mod spec;
 mod subjects;
 mod text;
+mod xml;
 
 pub use decode::Decoder;
 pub use frame::{Frame, Framer, Framing, RECORD_BYTES_MAX};
@@ -65,6 +66,7 @@ enum Layout {
     Csv(Plan),
     Json(Plan),
     Canonical,
+    Xml(Plan),
 }
 
 impl Connector {
@@ -96,6 +98,7 @@ impl Connector {
         let layout = match spec.format.get_ref() {
             Format::Csv => Layout::Csv(compile::compile(place, &spec, stream)?),
             Format::Json => Layout::Json(compile::compile(place, &spec, stream)?),
+            Format::Xml => Layout::Xml(compile::compile(place, &spec, stream)?),
             Format::Canonical => {
                 only_canonical(place, &spec, script.is_some())?;
                 Layout::Canonical
@@ -126,12 +129,14 @@ impl Connector {
     /// Whether it replaces personal data by keyed hashes, so that it needs a key.
     pub fn hashes_personal_data(&self) -> bool {
         match &self.layout {
-            Layout::Json(plan) | Layout::Csv(plan) => plan.columns.iter().any(|column| {
-                matches!(
-                    column.personal,
-                    Some(personal::Personal::Hash | personal::Personal::Identity)
-                )
-            }),
+            Layout::Json(plan) | Layout::Csv(plan) | Layout::Xml(plan) => {
+                plan.columns.iter().any(|column| {
+                    matches!(
+                        column.personal,
+                        Some(personal::Personal::Hash | personal::Personal::Identity)
+                    )
+                })
+            }
             Layout::Canonical => false,
         }
     }
@@ -140,7 +145,7 @@ impl Connector {
     pub fn reads_changes(&self) -> bool {
         match &self.layout {
             Layout::Json(plan) | Layout::Csv(plan) => plan.outer.is_some(),
-            Layout::Canonical => false,
+            Layout::Xml(_) | Layout::Canonical => false,
         }
     }
 
@@ -163,7 +168,7 @@ impl Connector {
     pub fn framing(&self) -> Framing {
         match self.layout {
             Layout::Csv(_) => Framing::Csv,
-            Layout::Json(_) | Layout::Canonical => Framing::Lines,
+            Layout::Json(_) | Layout::Canonical | Layout::Xml(_) => Framing::Lines,
         }
     }
 

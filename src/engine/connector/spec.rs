@@ -64,6 +64,8 @@ pub(super) enum Format {
     Json,
     /// Canonical events, one JSON object per line.
     Canonical,
+    /// One message in XML a line, plain or in Base64.
+    Xml,
 }
 
 /// How characters are written.

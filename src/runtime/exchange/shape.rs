@@ -69,11 +69,32 @@ struct RiskWarning<'a> {
 /// Where the message stands: its place in the lane, and GB/T 2260 code of the province.
 pub type Around<'a> = (u32, &'a str);
 
-/// Whether an output concerns the nation: a subject of the registers, and of a case only what changes its status.
+/// How evidence from the nation begins: the source of what it sends down.
+const NATIONAL: &str = "national/";
+/// The line of rules that pass on what the nation sends down; a withdrawn warning has no evidence any more.
+const NATIONAL_LINE: &str = "GJ-";
+
+/// Whether an output concerns the nation: no echo of what came from there; a subject of the registers, and of a case only what changes its status.
 pub fn goes(entry: &OutboxEntry) -> bool {
     #[derive(Deserialize)]
     struct Step {
         step: Word,
+    }
+    #[derive(Deserialize)]
+    struct Grounds {
+        #[serde(default)]
+        rule_id: String,
+        #[serde(default)]
+        evidence: Vec<String>,
+    }
+    // What rests on nothing but what the nation has sent is known there.
+    let is_echo = serde_json::from_slice::<Grounds>(&entry.line).is_ok_and(|grounds| {
+        let evidence = &grounds.evidence;
+        let is_national = evidence.iter().all(|id| id.starts_with(NATIONAL));
+        grounds.rule_id.starts_with(NATIONAL_LINE) || (!evidence.is_empty() && is_national)
+    });
+    if is_echo {
+        return false;
     }
     match entry.kind {
         OutputKind::Warning => true,

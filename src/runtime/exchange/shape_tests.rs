@@ -104,6 +104,24 @@ fn a_step_of_a_case_goes_when_it_changes_the_status_and_names_no_officer() {
 }
 
 #[test]
+fn what_the_nation_has_sent_does_not_go_back() {
+    let warning = |rule: &str, evidence: &[&str]| {
+        let line = json!({ "rule_id": rule, "evidence": evidence }).to_string();
+        goes(&entry(OutputKind::Warning, SUBJECT, line.into_bytes()))
+    };
+    assert!(!warning("QY-001", &["national/FXYJ1@0", "national/RW1@3"]));
+    assert!(!warning("GJ-001", &["national/FXYJ1@0"]));
+    assert!(!warning("GJ-001", &[]), "withdrawn");
+    assert!(warning(
+        "QY-001",
+        &["national/FXYJ1@0", "hotline-order/1@0"]
+    ));
+    assert!(warning("QY-001", &[]), "withdrawn");
+    let step = json!({ "rule_id": "GJ-001", "step": "claimed" }).to_string();
+    assert!(!goes(&entry(OutputKind::Task, SUBJECT, step.into_bytes())));
+}
+
+#[test]
 fn an_order_and_its_lift_are_one_record() {
     for order in ["impose", "lift"] {
         let line = measure(order);
