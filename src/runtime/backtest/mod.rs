@@ -7,7 +7,7 @@
 //! Two runs give the same bytes, on any number of processors. What a bucket gave is kept in the work directory if one is
 //! named, so that an interrupted back-test goes on where it was; the directory knows by a fingerprint what it belongs to.
 //!
-//! bounds   about 200 bytes a packed event and 40 a record in memory
+//! bounds   about 400 bytes a packed event and 40 a record in memory
 //! errors   [`BacktestError`]; damaged files of the archive are named in the report and the rest is judged
 
 pub mod expect;
