@@ -221,7 +221,13 @@ pub fn put_head(batch: &mut Batch, store: &dyn Store, head: &Head) -> Result<(),
 
 /// Inputs as they stand in the journal.
 pub fn encode_inputs(inputs: &[Input]) -> Vec<u8> {
-    lz4_flex::compress_prepend_size(&postcard::to_stdvec(inputs).unwrap_or_default())
+    packed(inputs, 512)
+}
+
+/// The items, compressed; `bytes_each` is room for one of them, so that the bytes are not moved while they grow.
+fn packed<T: Serialize>(items: &[T], bytes_each: usize) -> Vec<u8> {
+    let room = Vec::with_capacity(items.len().saturating_mul(bytes_each));
+    lz4_flex::compress_prepend_size(&postcard::to_extend(items, room).unwrap_or_default())
 }
 
 /// Inputs back from the journal.
@@ -234,7 +240,7 @@ pub fn decode_inputs(commit: u64, bytes: &[u8]) -> Result<Vec<Input>, StoreError
 
 /// What leaves, as it stands in the outbox.
 pub fn encode_entries(entries: &[OutboxEntry]) -> Vec<u8> {
-    lz4_flex::compress_prepend_size(&postcard::to_stdvec(entries).unwrap_or_default())
+    packed(entries, 2_048)
 }
 
 /// What leaves, back from the outbox.

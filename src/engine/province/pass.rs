@@ -29,14 +29,17 @@ impl Province {
         let mut outputs = crew.each(&mut self.shards, &|at, shard| {
             let mut out = Outputs::default();
             if let Some(works) = first.works.get(at) {
+                // A fact is mostly counted by its region, its industry and its department.
+                out.tallies.reserve(works.len().saturating_mul(3));
                 shard.run(&court, works, false, &mut out);
             }
             out
         });
-        let tallies: Vec<SentTally> = outputs
-            .iter_mut()
-            .flat_map(|out| core::mem::take(&mut out.tallies))
-            .collect();
+        let mut tallies: Vec<SentTally> =
+            Vec::with_capacity(outputs.iter().map(|out| out.tallies.len()).sum());
+        for out in &mut outputs {
+            tallies.append(&mut out.tallies);
+        }
         let second = self.second_pass(&first, tallies);
         let court = Court {
             set: &self.set,

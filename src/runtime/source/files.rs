@@ -67,6 +67,8 @@ struct Open {
     decoder: Decoder,
     /// Read but not yet framed.
     rest: Vec<u8>,
+    /// Bytes of the last block.
+    last_bytes: usize,
     /// The offset of the first byte of `rest`.
     offset: u64,
     number: u64,
@@ -172,6 +174,7 @@ impl FileLane {
             framer: Framer::new(framing),
             decoder: Decoder::new(connector, Arc::clone(&self.spec.personal_key)),
             rest: Vec::new(),
+            last_bytes: 0,
             offset,
             number: 0,
             needs_header: matches!(framing, Framing::Csv),
@@ -233,6 +236,8 @@ impl FileLane {
         let before = block.len();
         let want = u64::try_from(BLOCK_BYTES.saturating_sub(before)).unwrap_or(u64::MAX);
         let full = want == 0;
+        // Room for as much as the last block had: a file that is caught up with gives blocks alike, one that grows little ones.
+        block.reserve_exact(open.last_bytes.min(BLOCK_BYTES).saturating_sub(before));
         let read = (&mut open.file)
             .take(want)
             .read_to_end(&mut block)
@@ -247,6 +252,7 @@ impl FileLane {
             return Err(self.fault(&path, cause));
         }
         let gained = full || before < block.len();
+        open.last_bytes = block.len();
         let ended = read.is_ok() && !gained;
         let complete = self.spec.until_end || self.spec.is_directory || open.name.as_ref() == "-";
         open.ended = ended;
