@@ -17,6 +17,7 @@ pub(crate) const SHORT: Duration = Duration::from_secs(20);
 pub(crate) struct Cluster {
     dir: PathBuf,
     pub address: String,
+    pub nodes: i32,
 }
 
 fn broker(args: &[&str]) -> String {
@@ -34,6 +35,7 @@ impl Cluster {
         Self {
             dir: dir.to_owned(),
             address,
+            nodes: i32::try_from(nodes).unwrap(),
         }
     }
 

@@ -66,7 +66,7 @@ impl Province {
         let mut count = 0;
         for (connector, path) in &self.sources {
             let topic = format!("in.{connector}");
-            cluster.make(&topic, partitions, 1);
+            cluster.make(&topic, partitions, cluster.nodes);
             let messages: Vec<(i32, Option<Vec<u8>>)> = records(path)
                 .into_iter()
                 .map(|record| (partition_of(&record, partitions), Some(record)))

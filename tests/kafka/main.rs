@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const WARNINGS: &str = "fenghuo.warning.v1";
+pub(crate) const WARNINGS: &str = "fenghuo.warning.v1";
 const DEAD: &str = "fenghuo.dlq.v1";
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -39,8 +39,28 @@ fn create_topics(config: &Path, replication: &str) {
     );
 }
 
+/// What of a message is the same as in an embedded run. Records of several partitions come in another order than from one file where
+/// they are out of order by minutes, so at full speed the logical clock, and with it `generated_at` and `due`, can differ.
+#[derive(Clone, Copy)]
+enum Same {
+    Bytes,
+    Ids,
+}
+
+impl Same {
+    fn of(self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Bytes => message.to_vec(),
+            Self::Ids => {
+                let value: serde_json::Value = serde_json::from_slice(message).unwrap();
+                value["id"].as_str().unwrap_or_default().into()
+            }
+        }
+    }
+}
+
 /// Holds what the topic has against the lines of an embedded run; gives the number of duplicates.
-fn compare(read: &[Read], lines: &[String]) -> usize {
+fn compare(read: &[Read], lines: &[String], same: Same) -> usize {
     let subject_of = |line: &str| {
         let value: serde_json::Value = serde_json::from_str(line).unwrap();
         value["subject"].as_str().unwrap_or_default().to_owned()
@@ -68,12 +88,12 @@ fn compare(read: &[Read], lines: &[String]) -> usize {
             }
         }
     }
-    let mut expected: BTreeMap<String, Vec<&[u8]>> = BTreeMap::new();
+    let mut expected: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
     for line in lines {
         expected
             .entry(subject_of(line))
             .or_default()
-            .push(line.as_bytes());
+            .push(same.of(line.as_bytes()));
     }
     assert_eq!(
         first.len(),
@@ -84,6 +104,7 @@ fn compare(read: &[Read], lines: &[String]) -> usize {
     let subjects: Vec<&str> = expected.keys().map(String::as_str).collect();
     assert_eq!(keys, subjects, "each subject in one partition");
     for ((subject, _), told) in order {
+        let told: Vec<_> = told.into_iter().map(|message| same.of(message)).collect();
         assert_eq!(
             told, expected[subject],
             "what is told of {subject}, in order"
@@ -140,7 +161,7 @@ fn killed_engines_and_brokers_leave_the_same_warnings() {
     }
     let config = province.configure(&cluster, "");
     succeed(fenghuo().args(["run", "--until-end", "--config", config.to_str().unwrap()]));
-    let duplicates = compare(&cluster.read(WARNINGS), &lines);
+    let duplicates = compare(&cluster.read(WARNINGS), &lines, Same::Bytes);
     println!(
         "{count} records, {killed} kills, {bounced} broker restarts, {failed} runs that ended by themselves: {} warnings, equal to the embedded run; {duplicates} duplicates",
         lines.len()
@@ -161,7 +182,7 @@ fn throughput_beside_the_embedded_run() {
     succeed(fenghuo().args(["run", "--until-end", "--config", config.to_str().unwrap()]));
     let kafka_s = started.elapsed().as_secs_f64();
     assert_eq!(
-        compare(&cluster.read(WARNINGS), &lines),
+        compare(&cluster.read(WARNINGS), &lines, Same::Ids),
         0,
         "no duplicates without faults"
     );
@@ -248,26 +269,26 @@ fn three_nodes_lose_their_leader_and_nothing_else() {
     let province = Province::generate(&dir.path().join("province"), 500, 5_000);
     let (lines, _) = province.embedded();
     let cluster = Cluster::start(&dir.path().join("broker"), 3);
-    let config = province.configure(&cluster, "rate_max = 60");
+    // Slow enough that the run is at work all the time.
+    let config = province.configure(&cluster, "rate_max = 8");
     province.publish(&cluster, 3);
     create_topics(&config, "3");
-    // The input topics have one copy each, so a node is away only for a while.
     let engine = Engine::start(&config);
-    let mut ended = None;
     for node in [1, 2, 3, 1, 2] {
-        ended = ended.or_else(|| engine.ends_within(Duration::from_millis(500)));
-        cluster.end(node);
-        ended = ended.or_else(|| engine.ends_within(Duration::from_secs(1)));
-        cluster.again(node);
+        for step in [Cluster::end, Cluster::again] {
+            if let Some(ended) = engine.ends_within(Duration::from_secs(1)) {
+                let error = String::from_utf8_lossy(&ended.stderr);
+                panic!("the run ended with {}: {error}", ended.status);
+            }
+            step(&cluster, node);
+        }
     }
-    let was_at_work = ended.is_none();
-    let ended = ended.or_else(|| engine.ends_within(Duration::from_secs(120)));
-    let ended = ended.expect("the run ends").status;
+    engine.kill();
     let config = province.configure(&cluster, "");
     succeed(fenghuo().args(["run", "--until-end", "--config", config.to_str().unwrap()]));
-    let duplicates = compare(&cluster.read(WARNINGS), &lines);
+    let duplicates = compare(&cluster.read(WARNINGS), &lines, Same::Bytes);
     println!(
-        "three nodes, 5 killed in turn, the run was at work all the time: {was_at_work}, and ended with {ended}: {} warnings, {duplicates} duplicates",
+        "three nodes, 5 killed in turn while the run was at work: {} warnings, equal to the embedded run; {duplicates} duplicates",
         lines.len()
     );
 }

@@ -7,7 +7,7 @@
 //! Messages without a key are read like others: the record says whom it is about. A message that is no record goes to the
 //! dead letters with topic, partition and offset; one that is too long is kept cut.
 //!
-//! errors   a cluster that cannot be reached at the start, a topic that is not there, and, for good, messages that expired
+//! errors   a cluster that cannot be reached at the start within [`PATIENCE_US`], a topic that is not there, and, for good, messages that expired
 //!          before they were read. While it runs, a broker that goes away is waited for.
 
 use super::client::{ANSWER, Settings};
@@ -43,6 +43,8 @@ const POLL_BYTES_MAX: usize = 16 << 20;
 const POLL_WAIT: Duration = Duration::from_millis(5);
 /// Time between tries to reach the cluster at the start, µs.
 const RETRY_US: u64 = 2_000_000;
+/// How long a cluster that does not answer at the start is asked again before that is a fault, µs: a node that restarts is back by then.
+const PATIENCE_US: u64 = 20_000_000;
 
 /// What a Kafka lane is made of.
 #[derive(Debug, Clone)]
@@ -74,6 +76,8 @@ pub struct KafkaLane {
     opener: Opener,
     link: Option<Link>,
     tried: Option<Stopwatch>,
+    /// When it was tried first.
+    since: Option<Stopwatch>,
     ready: VecDeque<Decoded>,
     pace: Option<Pace>,
 }
@@ -162,6 +166,7 @@ impl KafkaLane {
             decoder: Decoder::of_messages(connector, Arc::clone(&spec.personal_key)),
             link: None,
             tried: None,
+            since: None,
             ready: VecDeque::new(),
             pace: spec.source.rate_max.map(|rate_max| Pace {
                 rate_max,
@@ -481,7 +486,18 @@ impl Lane for KafkaLane {
             None => {
                 let link = self.connect();
                 self.tried = Some(Stopwatch::start());
-                link?
+                let since = *self.since.get_or_insert_with(Stopwatch::start);
+                match link {
+                    Err(SourceFault::Topic {
+                        what,
+                        is_final: false,
+                        ..
+                    }) if since.elapsed_us() < PATIENCE_US => {
+                        tracing::warn!(topic = %self.topic, %what, "asked again");
+                        return Ok(Refill::Awaited);
+                    }
+                    link => link?,
+                }
             }
         };
         let refill = self.refill_from(&mut link);
