@@ -190,11 +190,8 @@ impl ReadModel for Service {
 
     fn duel(&self, challenger: &str) -> Option<Result<Value, String>> {
         let id = challenger.to_owned();
-        // Any subject will do: the question is about all.
-        let anybody = SubjectKey::new(SubjectKind::Department, "");
-        self.look(&anybody, move |province, _| {
-            let found = duel(province, &id);
-            found
+        self.consult(move |province| {
+            duel(province, &id)
                 .map(|duel| super::describe::duel(&duel))
                 .map_err(|error| error.to_string())
         })

@@ -3,8 +3,8 @@
 //! It holds orders back, never lifts.
 
 use super::act::{Act, ActKind};
-use super::task::{Step, Task, Word};
-use super::{Place, STEPS_MAX, Tray};
+use super::task::{Step, Task, Word, record};
+use super::{Place, Tray};
 use crate::engine::hash::sm3_hex;
 use serde::{Deserialize, Serialize};
 
@@ -62,9 +62,6 @@ impl Brake {
 
     /// Halts or releases.
     pub fn act(&mut self, place: Place<'_>, act: &Act, tray: &mut Tray) {
-        if STEPS_MAX <= self.steps.len() {
-            self.steps.drain(..STEPS_MAX / 2);
-        }
         match (act.kind, self.is_halted) {
             (ActKind::Halt, false) => {
                 (self.is_halted, self.why) = (true, act.why.clone());
@@ -106,27 +103,12 @@ impl Brake {
         (act, why): (Option<&Act>, &str),
         tray: &mut Tray,
     ) {
-        let number = self.steps.last().map_or(0, |step| step.number) + 1;
-        self.steps.push(told(number, place, word, (act, why)));
+        let Some(number) = record(&mut self.steps, place, word, (act, why)) else {
+            return;
+        };
         let mut task = task(&self.id, &self.subject, number, (place, word, act, why));
         if self.is_halted { "halted" } else { "active" }.clone_into(&mut task.state);
         tray.task(task);
-    }
-}
-
-pub(super) fn told(
-    number: u32,
-    place: Place<'_>,
-    word: Word,
-    (act, why): (Option<&Act>, &str),
-) -> Step {
-    Step {
-        number,
-        word,
-        at: place.clock,
-        actor: act.map(|act| act.actor.clone()).unwrap_or_default(),
-        why: why.to_owned(),
-        origin: act.map(|act| act.origin),
     }
 }
 

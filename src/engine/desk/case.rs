@@ -5,7 +5,7 @@
 //! and when another period has passed the case goes to the department above.
 
 use super::act::{Act, ActKind};
-use super::task::{Origin, Step, Task, Word};
+use super::task::{Step, Task, Word, record};
 use super::{Place, STEPS_MAX, Tray};
 use crate::engine::calendar::Unpublished;
 use crate::engine::episode::Transition;
@@ -268,9 +268,6 @@ impl Case {
 
     /// Does what an officer asks, or says why not.
     pub fn act(&mut self, place: Place<'_>, act: &Act, tray: &mut Tray) {
-        if STEPS_MAX <= self.steps.len() {
-            return;
-        }
         let (word, state) = match self.may(act) {
             Ok(change) => change,
             Err(why) => return self.refuse(place, act, &why, tray),
@@ -491,16 +488,9 @@ impl Case {
         (act, why): (Option<&Act>, &str),
         tray: &mut Tray,
     ) {
-        let number = self.steps.last().map_or(0, |step| step.number) + 1;
-        let origin: Option<Origin> = act.map(|act| act.origin);
-        self.steps.push(Step {
-            number,
-            word,
-            at: place.clock,
-            actor: act.map(|act| act.actor.clone()).unwrap_or_default(),
-            why: why.to_owned(),
-            origin,
-        });
+        let Some(number) = record(&mut self.steps, place, word, (act, why)) else {
+            return;
+        };
         let due = self.due(place.set);
         let mut task = Task::bare(&self.id, &self.subject, place.clock);
         task.id = sm3_hex(&[self.id.as_bytes(), number.to_string().as_bytes()]);

@@ -9,7 +9,7 @@
 //! deadlines are computed anew, and those that move are told.
 //!
 //! cost     a look-up in a tree a message, act, inspection or penalty; timers only when they are due
-//! bounds   [`STEPS_MAX`] steps a case; what is over is let go after [`KEPT_DAYS`]
+//! bounds   refusals and reminders up to [`STEPS_MAX`] steps of a case; what is over is let go after [`KEPT_DAYS`]
 
 pub mod act;
 pub mod brake;
@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The most steps of a case; acts beyond are refused.
+/// From so many steps of a case on, what changes nothing (refusals, reminders) is let go.
 pub const STEPS_MAX: usize = 512;
 /// How long a case that is over is kept, days: records of law enforcement are looked into for three years.
 pub const KEPT_DAYS: i64 = 1_096;

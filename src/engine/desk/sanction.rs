@@ -6,9 +6,9 @@
 //! hold orders back, never lifts.
 
 use super::act::{Act, ActKind};
-use super::brake::{Brake, task, told};
-use super::task::{Measure, OrderedMeasure, Step, Word};
-use super::{Place, STEPS_MAX, Tray};
+use super::brake::{Brake, task};
+use super::task::{Measure, OrderedMeasure, Step, Word, record};
+use super::{Place, Tray};
 use crate::engine::episode::Transition;
 use crate::engine::hash::sm3_hex;
 use crate::engine::rule::RuleSet;
@@ -204,9 +204,6 @@ impl Order {
 
     /// Does what an officer or a department says, or says why not.
     pub fn act(&mut self, place: Place<'_>, act: &Act, brake: &mut Brake, tray: &mut Tray) {
-        if STEPS_MAX <= self.steps.len() {
-            return;
-        }
         let done = match act.kind {
             ActKind::Confirm => self.confirm(place, act, brake, tray),
             ActKind::Reject => self.reject(place, act, tray),
@@ -454,8 +451,9 @@ impl Order {
         (act, why): (Option<&Act>, &str),
         tray: &mut Tray,
     ) {
-        let number = self.next_number();
-        self.steps.push(told(number, place, word, (act, why)));
+        let Some(number) = record(&mut self.steps, place, word, (act, why)) else {
+            return;
+        };
         let mut task = task(&self.id, &self.subject, number, (place, word, act, why));
         self.state.name().clone_into(&mut task.state);
         task.subject_name.clone_from(&self.subject_name);

@@ -3,7 +3,9 @@
 //! shape    flat objects; the order of fields is that of the structs
 //! units    times RFC 3339 +08:00
 
+use super::act::Act;
 use super::case::Due;
+use super::{Place, STEPS_MAX};
 use crate::engine::event::{Rank, RecordKey};
 use crate::engine::record::Prepared;
 use crate::engine::time::EventTime;
@@ -102,6 +104,31 @@ pub struct Step {
     pub why: String,
     /// The record, if an officer did it.
     pub origin: Option<Origin>,
+}
+
+/// Adds a step to a course and gives its number. There is always room for what changes something; refusals and reminders
+/// beyond [`STEPS_MAX`] steps are let go, and give no number: whoever floods a case does not keep officers and departments
+/// from it.
+pub(super) fn record(
+    steps: &mut Vec<Step>,
+    place: Place<'_>,
+    word: Word,
+    (act, why): (Option<&Act>, &str),
+) -> Option<u32> {
+    let is_idle = matches!(word, Word::Refused | Word::Reminded);
+    if is_idle && STEPS_MAX <= steps.len() {
+        return None;
+    }
+    let number = steps.last().map_or(0, |step| step.number).saturating_add(1);
+    steps.push(Step {
+        number,
+        word,
+        at: place.clock,
+        actor: act.map(|act| act.actor.clone()).unwrap_or_default(),
+        why: why.to_owned(),
+        origin: act.map(|act| act.origin),
+    });
+    Some(number)
 }
 
 /// A step of a case, as it leaves.

@@ -311,6 +311,23 @@ fn of_two_officers_at_once_the_first_holds_the_case() {
 }
 
 #[test]
+fn a_flood_of_refusals_keeps_nobody_from_a_case() {
+    let mut office = Office::new();
+    let at = "2026-06-01T10:00:00+08:00";
+    office.warn("W", "橙", "2026-06-01T09:00:00+08:00", "raised");
+    let told = (0..STEPS_MAX * 2).map(|_| tasks(office.act("W", "close", "王", at)).len());
+    let told: usize = told.sum();
+    assert!(
+        told < STEPS_MAX && STEPS_MAX / 2 < told,
+        "{told} refusals were told"
+    );
+    for (act, step) in [("claim", Word::Claimed), ("verify", Word::Verifying)] {
+        assert_eq!(tasks(office.act("W", act, "王", at))[0].step, step);
+    }
+    assert!(office.act("W", "claim", "李", at).is_empty());
+}
+
+#[test]
 fn feedback_on_what_is_unknown_or_over_is_refused_aloud() {
     let mut office = Office::new();
     let at = "2026-06-01T10:00:00+08:00";
