@@ -61,10 +61,20 @@ pub enum Command {
     #[cfg(feature = "rdkafka")]
     #[command(subcommand)]
     Topics(TopicsCommand),
+    /// JSON Schemas of what leaves and the AsyncAPI document of its topics, for systems that read them.
+    Contracts(ContractsArgs),
     /// Check the audit log.
     Audit(AuditArgs),
     /// Make a token for the HTTP doors.
     Token(TokenArgs),
+}
+
+/// `contracts`
+#[derive(Debug, clap::Args)]
+pub struct ContractsArgs {
+    /// Write them into this directory.
+    #[arg(long)]
+    pub out: PathBuf,
 }
 
 /// `demo`

@@ -64,6 +64,17 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for CliError {
     }
 }
 
+/// `contracts`
+fn contracts(args: &args::ContractsArgs) -> Result<Ending, CliError> {
+    std::fs::create_dir_all(&args.out)?;
+    for (name, text) in crate::runtime::contracts::documents() {
+        let path = args.out.join(name);
+        std::fs::write(&path, text)?;
+        say(&path.display().to_string());
+    }
+    Ok(Ending::Fine)
+}
+
 /// Carries out a command.
 pub fn run(args: Args) -> Result<Ending, CliError> {
     let format = args.format;
@@ -98,6 +109,7 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
         Command::Topics(command) => topics::topics(&command, format),
         Command::Archive(args) => archive::archive(&args.command, format),
         Command::Top(args) => top::top(&args, format),
+        Command::Contracts(args) => contracts(&args),
         Command::Audit(audit) => audit::audit(&audit, format),
         Command::Token(args) => {
             let (mut out, mut notes) = (std::io::stdout().lock(), std::io::stderr().lock());

@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How an episode changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Transition {
     /// It began.

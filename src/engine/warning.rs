@@ -22,7 +22,7 @@ use super::time::{EventTime, as_of};
 use serde::{Deserialize, Serialize};
 
 /// A warning, as it leaves.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Warning {
     /// SM3 of (subject, rule, transition number), 64 hex digits.
     pub id: String,
@@ -97,7 +97,7 @@ pub struct Warning {
 }
 
 /// Until when officers have to act, by the published calendar.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Due {
     /// To claim it.
     pub claim_at: String,
@@ -108,7 +108,7 @@ pub struct Due {
 }
 
 /// A proposal of joint measures, as it leaves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Sanction {
     /// SM3 of (subject, rule, transition number).
     pub id: String,

@@ -23,6 +23,7 @@ pub mod alert;
 pub mod exchange;
 pub mod kafka;
 pub mod dlq;
+pub mod contracts;
 // Watching and the doors.
 pub mod digest;
 pub mod describe;

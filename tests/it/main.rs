@@ -12,6 +12,7 @@
 mod support;
 /// Each shipped feed reads its sample records as expected.
 mod connectors;
+mod contracts;
 /// The shipped rules load, and pass their own tests.
 mod rollout;
 mod rules;

@@ -9,6 +9,7 @@
 )]
 
 mod cluster;
+mod consumers;
 mod feeds;
 
 use cluster::{Cluster, Read};

@@ -94,7 +94,7 @@ impl State {
 }
 
 /// What is to be done next, and by when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Due {
     /// 认领, 核查 or 反馈.
     pub what: String,

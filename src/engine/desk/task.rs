@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 macro_rules! words {
     ($(($name:ident, $word:literal, $title:literal),)*) => {
         /// What happened to a case.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum Word { $(#[doc = $title] $name),* }
 
@@ -132,7 +132,7 @@ pub(super) fn record(
 }
 
 /// A step of a case, as it leaves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Task {
     /// SM3 of (case, number).
     pub id: String,
@@ -225,7 +225,7 @@ impl Task {
 }
 
 /// A measure that a department is asked to take or to lift.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OrderedMeasure {
     /// This system's code.
     pub code: String,
@@ -241,7 +241,7 @@ pub struct OrderedMeasure {
 }
 
 /// An order to one department, as it leaves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Measure {
     /// SM3 of (sanction, number).
     pub id: String,

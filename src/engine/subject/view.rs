@@ -49,7 +49,17 @@ pub enum Anchor {
 
 /// How the warning levels are ordered: a later one is graver.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 pub enum Level {
     /// 蓝, P3.
@@ -166,7 +176,9 @@ pub struct SanctionCall {
 }
 
 /// One value that a rule saw.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub struct Observation {
     /// What was asked: `count(complaint, 7d)`.
     pub what: Box<str>,
