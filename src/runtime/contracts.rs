@@ -103,18 +103,15 @@ fn compare(
         let (before, after) = (list(old, key), list(new, key));
         for (at, before) in before.iter().enumerate() {
             let word = before.get("const").or_else(|| before.get("enum"));
-            match word {
-                Some(word) => {
-                    let stays =
-                        |new: &Value| new.get("const").or_else(|| new.get("enum")) == Some(word);
-                    if !after.iter().any(stays) {
-                        found.push(format!("{path}: the word {word} is gone"));
-                    }
+            if let Some(word) = word {
+                let stays =
+                    |new: &Value| new.get("const").or_else(|| new.get("enum")) == Some(word);
+                if !after.iter().any(stays) {
+                    found.push(format!("{path}: the word {word} is gone"));
                 }
-                None => {
-                    let after = after.get(at).unwrap_or(&Value::Null);
-                    compare((old_root, before), (new_root, after), path, found);
-                }
+            } else {
+                let after = after.get(at).unwrap_or(&Value::Null);
+                compare((old_root, before), (new_root, after), path, found);
             }
         }
     }
