@@ -16,6 +16,7 @@ pub mod answer;
 pub mod behind;
 mod connection;
 mod guard;
+mod renew;
 pub mod routes;
 
 use super::clock::Clock;
@@ -199,7 +200,9 @@ impl Server {
             return Err(StartError::Exposed(why));
         }
         let tokens = config.tokens.as_deref().map(open_tokens).transpose()?;
-        let tls = config.tls.as_ref().map(read_tls).transpose()?;
+        let files = config.tls.clone();
+        let tls = files.map(|files| read_tls(&files).map(|read| (files, read)));
+        let tls = tls.transpose()?;
         let (listener, address) = listen(config.listen).map_err(|source| StartError::Listen {
             address: config.listen,
             source,
@@ -241,7 +244,7 @@ impl Server {
 async fn serve(
     listener: TcpListener,
     shared: Shared,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<(TlsConfig, Arc<rustls::ServerConfig>)>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let limits = shared.limits;
@@ -249,7 +252,7 @@ async fn serve(
     let service = routes::router(&shared).into_make_service_with_connect_info::<SocketAddr>();
     let idle = Duration::from_millis(limits.idle_ms_max);
     let metrics = Arc::clone(&shared.doors.metrics);
-    let bounded = Bounded::new(limits.connections_max, idle, metrics);
+    let bounded = Bounded::new(limits.connections_max, idle, Arc::clone(&metrics));
     let mut server = axum_server::from_tcp(listener)?
         .handle(handle.clone())
         .http1_only();
@@ -266,12 +269,15 @@ async fn serve(
         std::future::pending::<io::Result<()>>().await
     };
     let serving = async {
-        let Some(config) = tls else {
+        let Some((files, config)) = tls else {
             return server.acceptor(bounded).serve(service).await;
         };
-        let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(config))
+        let config = RustlsConfig::from_config(config);
+        let inner = RustlsAcceptor::new(config.clone())
             .handshake_timeout(Duration::from_millis(limits.handshake_ms_max))
             .acceptor(bounded);
+        let pair = Arc::new(renew::Pair::new(files, config, metrics));
+        let acceptor = renew::Renewed { inner, pair };
         server.acceptor(acceptor).serve(service).await
     };
     tokio::select! {

@@ -1,13 +1,26 @@
 //! What stands around the process and runs out: the disk under the state, the certificates in use.
 //!
 //! units    bytes; Unix seconds
-//! errors   a disk that cannot be asked keeps its last number; a certificate that cannot be read is logged and not shown
+//! errors   a disk that cannot be asked keeps its last number; a certificate that cannot be read is logged once, and the one
+//!          in use is shown on
+//! cost     both are looked at when someone reads the metrics: one system call, one small file a certificate
 //! source   statvfs(3); RFC 5280 §4.1.2.5
 
 use prometheus::{IntGauge, IntGaugeVec};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use x509_parser::pem::Pem;
+
+/// A certificate that is watched.
+#[derive(Debug)]
+struct Watched {
+    name: String,
+    path: PathBuf,
+    /// The end of the one that was read when it was put to use, Unix seconds.
+    in_use: Option<i64>,
+    /// What was wrong with the file when it was last looked at.
+    fault: Option<String>,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -15,6 +28,7 @@ pub struct Around {
     disk: OnceLock<PathBuf>,
     free: IntGauge,
     expiry: IntGaugeVec,
+    certificates: Mutex<Vec<Watched>>,
 }
 
 impl Around {
@@ -23,6 +37,7 @@ impl Around {
             disk: OnceLock::new(),
             free,
             expiry,
+            certificates: Mutex::default(),
         }
     }
 
@@ -32,14 +47,20 @@ impl Around {
         let _ = self.disk.set(path.to_owned());
     }
 
-    /// Shows until when the first certificate of a PEM file holds; `name` is `http` or `exchange`.
+    /// Watches the first certificate of a PEM file that was put to use just now; `name` is `http` or `exchange`. What is
+    /// shown is the earlier of two ends: of the one in use, and of what lies in the file now. So a new file that nobody
+    /// has put to use hides nothing.
     pub fn certificate(&self, name: &str, path: &Path) {
-        match expiry(path) {
-            Ok(seconds) => self.expiry.with_label_values(&[name]).set(seconds),
-            Err(why) => {
-                tracing::warn!(certificate = name, path = %path.display(), why, "when it expires is not known");
-            }
-        }
+        let mut watched = Watched {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            in_use: expiry(path).ok(),
+            fault: None,
+        };
+        self.show(&mut watched);
+        let mut all = self.lock();
+        all.retain(|one| one.name != name);
+        all.push(watched);
     }
 
     /// Looks again.
@@ -50,6 +71,36 @@ impl Around {
             let bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
             self.free.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
+        for watched in self.lock().iter_mut() {
+            self.show(watched);
+        }
+    }
+
+    fn show(&self, watched: &mut Watched) {
+        let name = watched.name.as_str();
+        let (end, fault) = match expiry(&watched.path) {
+            Ok(lies) => (
+                Some(watched.in_use.map_or(lies, |used| used.min(lies))),
+                None,
+            ),
+            Err(why) => (watched.in_use, Some(why)),
+        };
+        match end {
+            Some(seconds) => self.expiry.with_label_values(&[name]).set(seconds),
+            // It was never shown, or is no longer: absence is all there is to remove.
+            None => drop(self.expiry.remove_label_values(&[name])),
+        }
+        if fault.is_some() && fault != watched.fault {
+            tracing::warn!(certificate = name, path = %watched.path.display(), why = fault, "when the certificate in this file expires is not known");
+        }
+        watched.fault = fault;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Watched>> {
+        // A list that was half looked through is whole.
+        self.certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,5 +143,43 @@ mod tests {
             "fenghuo_certificate_expiry_timestamp_seconds{certificate=\"http\"} 1927843200\n"
         ));
         assert!(!text.contains("fenghuo_disk_free_bytes 0\n"), "{text}");
+    }
+
+    #[test]
+    fn the_earlier_of_what_is_used_and_what_lies_there_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tls.crt");
+        let write = |year| {
+            let mut parameters =
+                rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+            let key = rcgen::KeyPair::generate().unwrap();
+            std::fs::write(&path, parameters.self_signed(&key).unwrap().pem()).unwrap();
+        };
+        let metrics = Metrics::new(EventTime(0));
+        let shown = || {
+            let text = metrics.render(EventTime(0));
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("fenghuo_certificate_expiry_timestamp_seconds{"));
+            line.map(|line| line.rsplit(' ').next().unwrap().to_owned())
+        };
+        write(2031);
+        metrics.around.certificate("exchange", &path);
+        let in_use = shown();
+        // Renewed on the disk, and not put to use: the alert has to go on.
+        write(2041);
+        assert_eq!(shown(), in_use);
+        // A shorter one on the disk is seen before it is put to use.
+        write(2030);
+        assert_eq!(shown().as_deref(), Some("1893456000"));
+        std::fs::write(&path, "nothing").unwrap();
+        assert_eq!(shown(), in_use);
+        write(2041);
+        metrics.around.certificate("exchange", &path);
+        assert_eq!(shown().as_deref(), Some("2240611200"));
+        std::fs::remove_file(&path).unwrap();
+        metrics.around.certificate("exchange", &path);
+        assert_eq!(shown(), None);
     }
 }

@@ -87,6 +87,23 @@ fn other_machines_are_served_over_tls_with_tokens() {
 }
 
 #[test]
+fn a_renewed_certificate_is_served_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (files, first) = write_pem(dir.path());
+    let house = plan(Some(files.clone()), false, "127.0.0.1:0").build();
+    let health = request("GET", "/healthz", &[], b"");
+    assert_eq!(ask(&house, &first, &health).status, 200);
+    // Half renewed: the key does not fit, and what was in use stays.
+    let key = std::fs::read(&files.key).unwrap();
+    let (_, second) = write_pem(dir.path());
+    let renewed_key = std::fs::read(&files.key).unwrap();
+    std::fs::write(&files.key, key).unwrap();
+    assert_eq!(ask(&house, &first, &health).status, 200);
+    std::fs::write(&files.key, renewed_key).unwrap();
+    assert_eq!(ask(&house, &second, &health).status, 200);
+}
+
+#[test]
 fn an_open_door_is_not_opened() {
     let dir = tempfile::tempdir().unwrap();
     let (files, _) = write_pem(dir.path());
