@@ -81,6 +81,7 @@ impl Province {
             suspended: &suspended,
             clock,
             check_every: 0,
+            stopwatch: None,
             is_filling: false,
         };
         let mut outputs = Vec::new();

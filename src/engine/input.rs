@@ -122,6 +122,8 @@ pub struct Outcome {
     pub calls: Vec<u64>,
     /// Findings of each rule that appeared or changed.
     pub firings: Vec<u64>,
+    /// The calls that were timed: the rule's place in the set, nanoseconds. Not the same in another run.
+    pub timed: Vec<(usize, u64)>,
     /// Rules that were suspended in this step.
     pub suspended: Vec<usize>,
 }

@@ -13,7 +13,7 @@
 
 use super::event::{Event, RecordKey};
 use super::rule::{Judgement, Memo, Rule, RuleSet};
-use super::sentence::{Changed, RuleFault, Sentence, Spoken, count, finding_of};
+use super::sentence::{Changed, RuleFault, Sentence, Spoken, Stopwatch, count, finding_of};
 use super::subject::series::GroupKey;
 use super::subject::state::{Check, Holdings, Subject};
 use super::subject::view::{Anchor, Verdict, View};
@@ -37,6 +37,8 @@ pub struct Court<'a> {
     pub clock: EventTime,
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none.
     pub check_every: u32,
+    /// What times the calls of rules, if they are timed.
+    pub stopwatch: Option<Stopwatch>,
     /// Whether a rule is filled back over the past: what it says is recorded and wakes nobody.
     pub is_filling: bool,
 }
@@ -479,11 +481,15 @@ impl Bench<'_, '_> {
                 count(&mut self.out.calls, at);
             }
             let judgement = seat.judgement(now);
+            let begun = self.court.stopwatch.map(|tell| tell());
             let decided = if now == seat.as_of {
                 rule.decide(&judgement, memo)
             } else {
                 rule.decide(&judgement, &mut Memo::default())
             };
+            if let (Some(begun), Some(tell)) = (begun, self.court.stopwatch) {
+                self.out.timed.push((at, tell().saturating_sub(begun)));
+            }
             verdict = match decided {
                 Ok(verdict) => verdict,
                 Err(error) => {

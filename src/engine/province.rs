@@ -19,6 +19,7 @@ use super::judge::Court;
 use super::record::{Admission, Keepers, Prepared, RecordIndex};
 use super::rule::RuleSet;
 use super::schema::Stream;
+use super::sentence::Stopwatch;
 use super::shard::{Shard, retention_ms};
 use super::subject::state::Subject;
 use super::time::{EventTime, HOUR_MS};
@@ -45,6 +46,9 @@ pub struct Province {
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none. Changes nothing that is kept
     /// or leaves.
     pub check_every: u32,
+    /// What times the calls of rules, on one place of the stream in [`TIMED_EVERY`](super::sentence::TIMED_EVERY). Changes
+    /// nothing that is kept or leaves.
+    pub stopwatch: Option<Stopwatch>,
 }
 
 #[derive(Default)]
@@ -69,6 +73,7 @@ impl Province {
             desk: Desk::default(),
             cues: Vec::new(),
             check_every: 0,
+            stopwatch: None,
         };
         province.restore_globals(Globals::default());
         province
@@ -91,6 +96,7 @@ impl Province {
             suspended: &self.suspended,
             clock: self.clock(),
             check_every: self.check_every,
+            stopwatch: None,
             is_filling: false,
         }
     }
@@ -174,6 +180,7 @@ impl Province {
             suspended: &self.suspended,
             clock: self.globals.clock.unwrap_or(EventTime(0)),
             check_every: 0,
+            stopwatch: None,
             is_filling: false,
         };
         if let Some(shard) = self.shards.get_mut(place) {

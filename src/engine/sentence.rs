@@ -9,6 +9,13 @@ use super::subject::view::{Anchor, Verdict};
 use super::time::EventTime;
 use std::sync::Arc;
 
+/// Tells nanoseconds from some moment on. The core never reads a clock: the shell lends it one, and what comes of it goes
+/// back to the shell with the counts and into nothing that is kept or leaves.
+pub type Stopwatch = fn() -> u64;
+
+/// The works of one place in so many are timed: a prime, so that sources that take turns are all met.
+pub const TIMED_EVERY: u64 = 61;
+
 /// A fact that came, changed or went.
 #[derive(Debug, Clone)]
 pub struct Changed {
@@ -79,6 +86,8 @@ pub struct Sentence {
     pub differences: Vec<RuleFault>,
     /// How often a suspended rule would have been called.
     pub debts: Vec<(usize, u32)>,
+    /// The calls that were timed: the rule's place in the set, nanoseconds.
+    pub timed: Vec<(usize, u64)>,
 }
 
 /// Whether a finding stands on a record.

@@ -15,7 +15,7 @@ use super::judge::Court;
 use super::keep::{bury, put, remove, trim};
 use super::rule::RuleSet;
 use super::schema::Stream;
-use super::sentence::{Changed, Sentence};
+use super::sentence::{Changed, Sentence, TIMED_EVERY};
 use super::settle::{self, expire, next_due, settle, settle_fact};
 use super::subject::series::Recent;
 use super::subject::state::Subject;
@@ -78,6 +78,7 @@ impl Shard {
         for work in works {
             let court = Court {
                 clock: work.clock,
+                stopwatch: court.stopwatch.filter(|_| work.seq % TIMED_EVERY == 0),
                 ..*court
             };
             match &work.what {
@@ -486,6 +487,7 @@ pub(super) fn collect(
     };
     out.faults.extend(sentence.faults.into_iter().map(placed));
     out.checked += u64::from(sentence.checked);
+    out.timed.extend(sentence.timed);
     out.differences
         .extend(sentence.differences.into_iter().map(placed));
     out.sent.extend(messages.into_iter().map(|message| Sent {

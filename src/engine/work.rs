@@ -135,6 +135,8 @@ pub struct Outputs {
     pub debts: Vec<u64>,
     /// How often each rule's finding on an anchor appeared or changed.
     pub firings: Vec<u64>,
+    /// The calls that were timed: the rule's place in the set, nanoseconds.
+    pub timed: Vec<(usize, u64)>,
     /// Records past every window.
     pub forgotten: Vec<RecordKey>,
 }

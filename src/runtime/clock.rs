@@ -1,6 +1,6 @@
 //! The only reader of wall time. The engine gets time as an input; what needs the world's time gets a [`Clock`].
 //!
-//! units    [`Clock::now`] ms since 1970-01-01 UTC; [`Stopwatch`] microseconds, monotonic
+//! units    [`Clock::now`] ms since 1970-01-01 UTC; [`Stopwatch`] microseconds, [`ticks_ns`] nanoseconds, monotonic
 //! bounds   a machine whose clock stands before 1970 reads 0
 //! why      a clock that can be set makes expiry, silence and age testable without sleeping
 #![expect(
@@ -9,8 +9,8 @@
 )]
 
 use crate::engine::time::EventTime;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time of the world, or a time that was set.
@@ -48,6 +48,13 @@ impl Clock {
             ms.store(time.0, Ordering::Relaxed);
         }
     }
+}
+
+/// Nanoseconds since the first call in this process, whatever happens to the wall clock.
+pub fn ticks_ns() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = START.get_or_init(Instant::now);
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Measures how long something takes, whatever happens to the wall clock.

@@ -29,7 +29,6 @@ use crate::engine::province::Province;
 use crate::engine::reject::RejectCode;
 use crate::engine::rule::RuleSet;
 use crate::engine::settle::standing;
-use crate::engine::subject::view::Level;
 use crate::engine::time::EventTime;
 use crate::engine::warning::Message;
 use crate::engine::work::Sent;
@@ -179,7 +178,8 @@ impl Doors {
                     Transition::Ended | Transition::Closed => Told::Ended,
                 };
                 let region = (!w.region.is_empty()).then_some(w.region.as_str());
-                self.metrics.warning(w.level, region, told);
+                let of = (w.level, w.rule_id.as_str());
+                self.metrics.warnings().told(of, region, told);
             }
         }
         self.pending
@@ -197,11 +197,8 @@ impl Doors {
     }
 
     fn count_open(&self) {
-        let open = self.service.open_by_level();
-        for level in Level::ALL {
-            self.metrics
-                .open_warnings(level, open.get(&level).copied().unwrap_or(0));
-        }
+        self.service
+            .with_standing(|standing| self.metrics.warnings().open(standing));
     }
 
     fn desk(&self, province: &Province) {
@@ -221,7 +218,8 @@ impl Doors {
         }
     }
 
-    fn calendar(&self, set: &RuleSet) {
+    fn in_force(&self, set: &RuleSet) {
+        self.metrics.rule_set(set.hash(), self.clock.now());
         let year = set.calendar().published_through().unwrap_or(1970);
         if let Some((last, _)) = EventTime::parse(&format!("{year}-12-31")) {
             self.metrics.calendar_until(last);
@@ -262,17 +260,19 @@ impl Doors {
         }
     }
 
-    fn spoke(&self, province: &Province, stepped: &Stepped) {
+    fn suspensions(&self, province: &Province) {
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        for (at, rule) in rules.iter().enumerate() {
-            rule.firings
-                .inc_by(stepped.outcome.firings.get(at).copied().unwrap_or(0));
-            let suspended = province
-                .globals
-                .conduct
-                .get(at)
-                .is_some_and(|c| c.suspended_since.is_some());
-            rule.suspended.set(i64::from(suspended));
+        for (rule, conduct) in rules.iter().zip(&province.globals.conduct) {
+            let is_suspended = conduct.suspended_since.is_some();
+            rule.suspended.set(i64::from(is_suspended));
+        }
+    }
+
+    fn spoke(&self, province: &Province, stepped: &Stepped) {
+        self.suspensions(province);
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        for (rule, firings) in rules.iter().zip(&stepped.outcome.firings) {
+            rule.firings.inc_by(*firings);
         }
         for fault in &stepped.outcome.faults {
             if let Some(rule) = rules.get(fault.fault.rule) {
@@ -281,6 +281,11 @@ impl Doors {
         }
         for fault in stepped.outcome.faults.iter().take(1) {
             tracing::warn!(subject = %fault.subject, message = fault.fault.message, "a rule failed");
+        }
+        for (at, ns) in &stepped.outcome.timed {
+            if let Some(rule) = rules.get(*at) {
+                rule.took(*ns);
+            }
         }
         self.metrics.rule_checks.inc_by(stepped.outcome.checked);
         for difference in &stepped.outcome.differences {
@@ -395,10 +400,11 @@ fn push_lanes(
 }
 
 fn rule_metrics(metrics: &Metrics, set: &RuleSet) -> Vec<RuleMetrics> {
-    set.rules()
-        .iter()
-        .map(|rule| metrics.rule(&rule.manifest().id))
-        .collect()
+    let manifests = || set.rules().iter().map(|rule| rule.manifest());
+    metrics.forget_suspended();
+    let lines = manifests().map(|m| (&m.id, m.line.as_ref()));
+    metrics.warnings().set_lines(lines);
+    manifests().map(|m| metrics.rule(&m.id)).collect()
 }
 
 impl Watch for Doors {
@@ -414,8 +420,7 @@ impl Watch for Doors {
         self.health.set_recovered();
         self.health.set_sources_running(true);
         self.metrics.ready.set(1);
-        self.metrics.rule_set(province.set().hash());
-        self.calendar(province.set());
+        self.in_force(province.set());
         self.service.show_rules(province);
         tracing::info!(commit = head.commit, replayed, clock = %province.clock(), "state recovered");
     }
@@ -500,11 +505,12 @@ impl Watch for Doors {
             tracing::error!(why, "rules were not loaded; those in force stay");
             return;
         }
-        self.metrics.rule_set(set.hash());
-        self.calendar(set);
+        self.in_force(set);
         self.service.show_rules(province);
         *self.rules.lock().unwrap_or_else(PoisonError::into_inner) =
             rule_metrics(&self.metrics, set);
+        self.suspensions(province);
+        self.count_open();
         tracing::info!(hash = set.hash(), "rules are in force");
     }
 }

@@ -7,7 +7,7 @@
 //! Ages (silence, oldest output) and percentiles are computed when someone reads, in [`Metrics::render`].
 //!
 //! units    handles take the units of their rows; times come as [`EventTime`] and leave as Unix seconds
-//! bounds   labels: connectors × 15 codes, 4 levels × 14 cities × 5 transitions, rules, sinks; no subject ever
+//! bounds   labels: connectors × 15 codes, 4 levels × 14 cities × 16 lines × 5 transitions, rules, sinks; no subject ever
 //! errors   none: a row that cannot be registered is a bug, and a test registers all of them
 
 pub mod around;
@@ -15,12 +15,13 @@ pub mod disposal;
 pub mod exchange;
 pub mod latency;
 mod registrar;
+pub mod rules;
 pub mod table;
+pub mod warnings;
 mod words;
 
 use crate::engine::event::SubjectKind;
 use crate::engine::reject::RejectCode;
-use crate::engine::subject::view::Level;
 use crate::engine::time::EventTime;
 use around::Around;
 pub use disposal::DisposalMetrics;
@@ -31,10 +32,12 @@ use prometheus::{
     Registry, TextEncoder,
 };
 use registrar::Registrar;
+use rules::RuleFamilies;
+pub use rules::RuleMetrics;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use table::CITIES;
+use warnings::WarningMetrics;
 pub use words::{Outcome, SanctionStatus, Transition};
 
 /// From a second to a year: a penalty may be published 20 working days after its decision.
@@ -98,19 +101,6 @@ impl ConnectorMetrics {
     }
 }
 
-/// The counts of one rule.
-#[derive(Debug, Clone)]
-pub struct RuleMetrics {
-    /// How often it fired.
-    pub firings: IntCounter,
-    /// How often it failed.
-    pub errors: IntCounter,
-    /// How often the interpreter contradicted its compiled form.
-    pub differences: IntCounter,
-    /// 1 while it is suspended.
-    pub suspended: IntGauge,
-}
-
 /// The counts of one sink.
 #[derive(Debug, Clone)]
 pub struct SinkMetrics {
@@ -126,8 +116,8 @@ pub struct Metrics {
     registry: Registry,
     families: Families,
     connectors: Mutex<BTreeMap<String, Arc<ConnectorMetrics>>>,
-    warnings: Vec<IntCounter>,
-    open_warnings: Vec<(Level, IntGauge)>,
+    rules: RuleFamilies,
+    warnings: WarningMetrics,
     sanctions: Vec<(SanctionStatus, IntGauge)>,
     subjects: Vec<(SubjectKind, IntGauge)>,
     end_to_end: Mutex<Latency>,
@@ -156,6 +146,7 @@ pub struct Metrics {
     pub around: Around,
     exchange: ExchangeMetrics,
     disposal: DisposalMetrics,
+    rule_set_since: IntGauge,
     calendar_until: IntGauge,
     logical_clock: IntGauge,
     outbox_oldest_seconds: Gauge,
@@ -170,10 +161,6 @@ struct Families {
     watermark: IntGaugeVec,
     silence: GaugeVec,
     silence_limit: IntGaugeVec,
-    firings: IntCounterVec,
-    errors: IntCounterVec,
-    differences: IntCounterVec,
-    suspended: IntGaugeVec,
     deliveries: IntCounterVec,
     failures: IntCounterVec,
     end_to_end: GaugeVec,
@@ -195,14 +182,15 @@ impl Metrics {
         version
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
-        let by_level = r.int_gauges("fenghuo_open_warnings");
         let by_status = r.int_gauges("fenghuo_sanctions");
         let by_kind = r.int_gauges("fenghuo_subjects");
         Self {
-            warnings: warnings(&r.int_counters("fenghuo_warnings_total")),
-            open_warnings: Level::ALL
-                .map(|level| (level, by_level.with_label_values(&[level.title()])))
-                .into(),
+            rules: RuleFamilies::register(r),
+            warnings: WarningMetrics::new(
+                r.int_counters("fenghuo_warnings_total"),
+                r.int_gauges("fenghuo_open_warnings"),
+                r.int_gauges("fenghuo_open_warning_scores"),
+            ),
             sanctions: SanctionStatus::ALL
                 .map(|(status, word)| (status, by_status.with_label_values(&[word])))
                 .into(),
@@ -248,6 +236,7 @@ impl Metrics {
                 halted: r.int_gauge("fenghuo_sanction_halted_rules"),
             }
             .opened(),
+            rule_set_since: r.int_gauge("fenghuo_rule_set_loaded_timestamp_seconds"),
             calendar_until: r.int_gauge("fenghuo_calendar_until_timestamp_seconds"),
             logical_clock: r.int_gauge("fenghuo_logical_clock_timestamp_seconds"),
             outbox_oldest_seconds: r.gauge("fenghuo_outbox_oldest_seconds"),
@@ -289,15 +278,19 @@ impl Metrics {
         made
     }
 
-    /// The counts of a rule.
+    /// The counts of a rule. Its line is known from [`WarningMetrics::set_lines`].
     pub fn rule(&self, id: &str) -> RuleMetrics {
-        let f = &self.families;
-        RuleMetrics {
-            firings: f.firings.with_label_values(&[id]),
-            errors: f.errors.with_label_values(&[id]),
-            differences: f.differences.with_label_values(&[id]),
-            suspended: f.suspended.with_label_values(&[id]),
-        }
+        self.rules.of(id, &self.warnings.line(id))
+    }
+
+    /// Before the rules of a new set are asked for: a suspended rule that is gone must not alarm for ever.
+    pub fn forget_suspended(&self) {
+        self.rules.forget_suspended();
+    }
+
+    /// What is counted of warnings.
+    pub fn warnings(&self) -> &WarningMetrics {
+        &self.warnings
     }
 
     /// How far a partition of a topic is read.
@@ -322,19 +315,6 @@ impl Metrics {
     /// The counts of the national exchange.
     pub fn exchange(&self) -> ExchangeMetrics {
         self.exchange.clone()
-    }
-
-    /// Counts a warning's transition. `region` is the GB/T 2260 code of its subject, of which the city counts.
-    pub fn warning(&self, level: Level, region: Option<&str>, transition: Transition) {
-        let at = warning_index(level, region, transition);
-        if let Some(counter) = self.warnings.get(at) {
-            counter.inc();
-        }
-    }
-
-    /// How many warnings of a level are open.
-    pub fn open_warnings(&self, level: Level, count: i64) {
-        set(&self.open_warnings, level, count);
     }
 
     /// What is counted of disposal and sanctions.
@@ -363,8 +343,9 @@ impl Metrics {
         self.outbox_oldest_ms.store(ms, Ordering::Relaxed);
     }
 
-    /// The rule set in use, by its hash; it replaces the one before.
-    pub fn rule_set(&self, hash: &str) {
+    /// The rule set in use, by its hash, since `now` (wall time); it replaces the one before.
+    pub fn rule_set(&self, hash: &str, now: EventTime) {
+        self.rule_set_since.set(unix_seconds(now));
         let short: String = hash.chars().take(HASH_LABEL_CHARS).collect();
         self.families.rule_set.reset();
         self.families.rule_set.with_label_values(&[&short]).set(1);
@@ -429,10 +410,6 @@ impl Families {
             kafka_watermark: r.int_gauges("fenghuo_kafka_watermark_timestamp_seconds"),
             silence: r.gauges("fenghuo_connector_silence_seconds"),
             silence_limit: r.int_gauges("fenghuo_connector_silence_limit_seconds"),
-            firings: r.int_counters("fenghuo_rule_firings_total"),
-            errors: r.int_counters("fenghuo_rule_errors_total"),
-            differences: r.int_counters("fenghuo_rule_differences_total"),
-            suspended: r.int_gauges("fenghuo_rule_suspended"),
             deliveries: r.int_counters("fenghuo_sink_deliveries_total"),
             failures: r.int_counters("fenghuo_sink_failures_total"),
             end_to_end: r.gauges("fenghuo_end_to_end_seconds"),
@@ -440,36 +417,6 @@ impl Families {
             requests: r.int_counters("fenghuo_http_requests_total"),
         }
     }
-}
-
-/// All children at once, so that a graph shows zero before the first warning; order as in [`warning_index`].
-fn warnings(family: &IntCounterVec) -> Vec<IntCounter> {
-    let mut all = Vec::with_capacity(Level::ALL.len() * CITIES.len() * Transition::ALL.len());
-    for level in Level::ALL {
-        for (city, _) in CITIES {
-            for (_, word) in Transition::ALL {
-                all.push(family.with_label_values(&[level.title(), city, word]));
-            }
-        }
-    }
-    all
-}
-
-fn warning_index(level: Level, region: Option<&str>, transition: Transition) -> usize {
-    let place = |found: Option<usize>, last: usize| found.unwrap_or(last);
-    let level = place(Level::ALL.iter().position(|l| *l == level), 0);
-    let city = place(
-        region
-            .filter(|code| code.len() == 6 && !code.ends_with("0000"))
-            .and_then(|code| code.get(..4))
-            .and_then(|four| CITIES.iter().position(|(city, _)| city.starts_with(four))),
-        CITIES.len() - 1,
-    );
-    let kind = place(
-        Transition::ALL.iter().position(|(t, _)| *t == transition),
-        0,
-    );
-    (level * CITIES.len() + city) * Transition::ALL.len() + kind
 }
 
 fn add<K: PartialEq + Copy>(counters: &[(K, IntCounter)], key: K, count: u64) {

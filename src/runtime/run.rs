@@ -225,6 +225,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
     let lanes = (job.lanes)(&head);
     let mut pipeline = Pipeline::new(province, Merge::new(lanes), job.connectors);
     pipeline.province.check_every = job.rule_check_every;
+    pipeline.province.stopwatch = Some(super::clock::ticks_ns);
     pipeline.province.set_warm_max(job.warm_subjects_max);
     let adopt = if head.rule_set == set.hash() {
         None
@@ -235,6 +236,9 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
             pipeline.province.change_rules(&set)
         };
         watch.adopted(&outcome);
+        if 0 < head.commit {
+            watch.rules(&pipeline.province, None);
+        }
         Some(pipeline.adopt(set.hash(), sources, &outcome))
     };
     let mut keeper = Keeper::new(job.store, head, job.sinks, &waiting)?;

@@ -12,6 +12,7 @@ use super::http::behind::{
     Act, ActError, AuditEntry, AuditFault, AuditSink, Control, Health, Ingest, PushError,
     ReadModel, Receipt, WarningQuery,
 };
+use super::metrics::warnings::Standing;
 use super::rollout::reload::{ReloadError, Reloader};
 use super::run::{AboutSubject, Question};
 use super::source::{PushQueue, Pushed};
@@ -46,6 +47,7 @@ const ACTION_SOURCE: &str = "fenghuo-action";
 #[derive(Debug)]
 pub struct Service {
     board: DashMap<String, Warning>,
+    standing: Mutex<Standing>,
     queues: BTreeMap<String, Arc<PushQueue>>,
     receipts: DashMap<u64, oneshot::Sender<Receipt>>,
     next_receipt: AtomicU64,
@@ -67,6 +69,7 @@ impl Service {
     ) -> Self {
         Self {
             board: DashMap::new(),
+            standing: Mutex::default(),
             queues,
             receipts: DashMap::new(),
             next_receipt: AtomicU64::new(1),
@@ -80,22 +83,26 @@ impl Service {
 
     /// Takes up what left.
     pub fn post(&self, messages: impl IntoIterator<Item = Message>) {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut add = |warning: &Warning, count| {
+            if warning.status == Status::Open {
+                standing.add(warning.level, &warning.rule_id, warning.score, count);
+            }
+        };
         for message in messages {
             if let Message::Warning(warning) = message {
-                self.board.insert(warning.warning_id.clone(), *warning);
+                add(&warning, 1);
+                let id = warning.warning_id.clone();
+                if let Some(before) = self.board.insert(id, *warning) {
+                    add(&before, -1);
+                }
             }
         }
     }
 
-    /// How many warnings of each level are open.
-    pub fn open_by_level(&self) -> BTreeMap<crate::engine::subject::view::Level, i64> {
-        let mut counts = BTreeMap::new();
-        for entry in &self.board {
-            if entry.status == Status::Open {
-                *counts.entry(entry.level).or_default() += 1;
-            }
-        }
-        counts
+    /// Looks at how many warnings are open.
+    pub fn with_standing(&self, look: impl FnOnce(&Standing)) {
+        look(&self.standing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Tells who pushed a body what became of it.

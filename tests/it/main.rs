@@ -50,6 +50,10 @@ mod doors;
 mod docs;
 /// The page of metrics and the table in the code are one.
 mod docs_metrics;
+/// Grafana's dashboard-linter.
+mod linted;
+/// The runbook as a dashboard.
+mod runbook;
 /// Dashboards, alerts and runbooks.
 mod watching;
 /// The house rules that a compiler does not check.

@@ -2,8 +2,10 @@
 //!
 //! `UPDATE_EXPECT=1 cargo test --test it provisioned` writes `grafana/provisioning/alerting/fenghuo-rules.yml` anew. An alert
 //! becomes three steps, as Grafana converts Prometheus rules itself: the query at one moment; whether it gave a number; more
-//! than nought. `$value` becomes the query's value. Annotations are not interpolated by provisioning, so `$labels` stays.
+//! than nought. An alert leads to the panel that shows it and to its page of the runbook. `$value` becomes the
+//! query's value. Annotations are not interpolated by provisioning, so `$labels` stays.
 
+use crate::runbook::{UID, sections, shown};
 use crate::support::project;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -43,6 +45,14 @@ fn converted(rule: &Value) -> Value {
         annotations.insert(name.clone(), json!(text));
     }
     let title = word(rule, "alert");
+    let panel = shown().into_iter().find(|one| one.alert == title).unwrap();
+    let page = sections()
+        .iter()
+        .position(|(alert, _)| alert == title)
+        .unwrap()
+        + 1;
+    let page = format!("/d/{UID}?viewPanel={page}");
+    annotations.insert("runbook_url".to_owned(), json!(page));
     json!({
         "uid": title.to_lowercase(),
         "title": title,
@@ -57,6 +67,8 @@ fn converted(rule: &Value) -> Value {
         "for": rule["for"].as_str().unwrap_or("0s"),
         "labels": rule["labels"],
         "annotations": annotations,
+        "dashboardUid": panel.board,
+        "panelId": panel.panel,
         "isPaused": false,
     })
 }

@@ -19,7 +19,12 @@ const OF_A_BOARD: Variables = &[
     ("job", "query", Some(2)),
     ("instance", "query", Some(2)),
 ];
-const OF_A_SUBJECT: Variables = &[("api", "datasource", Some(1)), ("subject", "textbox", None)];
+const OF_A_SUBJECT: Variables = &[
+    ("datasource", "datasource", Some(1)),
+    ("subject", "textbox", None),
+];
+/// What reads the engine's doors.
+const DOORS: &str = "yesoreyeram-infinity-datasource";
 const BEGIN: &str = "<!-- panels:begin -->\n";
 const END: &str = "<!-- panels:end -->\n";
 /// A histogram's series.
@@ -123,7 +128,7 @@ fn faults_of_door_panel(panel: &Value) -> Vec<String> {
             let plain = route.path.split('{').next().unwrap_or("");
             route.method == "GET" && plain.starts_with("/api/") && path == plain
         });
-        if !is_door || word(target, "/datasource/uid") != "${api}" {
+        if !is_door || word(target, "/datasource/type") != DOORS {
             faults.push(format!("asks no door of the engine: {path}"));
         }
         if list(target, "/columns").is_empty() {
@@ -135,6 +140,16 @@ fn faults_of_door_panel(panel: &Value) -> Vec<String> {
 
 fn faults_of_panel(panel: &Value) -> Vec<String> {
     let mut faults = Vec::new();
+    if word(panel, "/type") == "text" {
+        // A page of the runbook.
+        let is_blank = ["/title", "/options/content"]
+            .iter()
+            .any(|at| word(panel, at).is_empty());
+        return is_blank
+            .then(|| "says nothing".to_owned())
+            .into_iter()
+            .collect();
+    }
     for at in ["/title", "/description", "/fieldConfig/defaults/unit"] {
         if word(panel, at).is_empty() {
             faults.push(format!("no {at}"));
@@ -144,7 +159,7 @@ fn faults_of_panel(panel: &Value) -> Vec<String> {
     if targets.is_empty() {
         faults.push("asks nothing".to_owned());
     }
-    if word(panel, "/datasource/uid") == "${api}" {
+    if word(panel, "/datasource/type") == DOORS {
         faults.extend(faults_of_door_panel(panel));
         return faults;
     }
@@ -264,6 +279,10 @@ fn every_panel_is_explained_in_the_readme() {
     let mut pages = String::new();
     for (name, board) in dashboards() {
         let (title, about) = (word(&board, "/title"), word(&board, "/description"));
+        if name == crate::runbook::UID {
+            let _ = writeln!(pages, "### {title}\n\n`{name}`。{about}。\n");
+            continue;
+        }
         let _ = writeln!(
             pages,
             "### {title}\n\n`{name}`。{about}。\n\n| 面板 | 回答什么 | 读什么 |\n|---|---|---|"
@@ -347,6 +366,50 @@ fn every_alert_asks_for_what_is_measured_has_a_test_and_a_runbook() {
         faults.push(format!("{sections} runbooks for {} alerts", alerts().len()));
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_metric_is_on_a_dashboard() {
+    let boards: String = dashboards()
+        .iter()
+        .map(|(_, board)| board.to_string())
+        .collect();
+    let hidden = TABLE.iter().filter(|spec| !boards.contains(spec.name));
+    let hidden: Vec<&str> = hidden.map(|spec| spec.name).collect();
+    assert!(hidden.is_empty(), "on no dashboard: {hidden:?}");
+}
+
+/// Whether a metric is counted by line.
+fn is_of_line(metric: &str) -> bool {
+    row_of(metric).is_some_and(|spec| spec.labels.contains(&"line"))
+}
+
+#[test]
+fn warnings_and_rules_can_be_chosen_by_line() {
+    for (name, board) in dashboards() {
+        let mut is_asked = false;
+        for panel in list(&board, "/panels") {
+            for target in list(panel, "/targets") {
+                for (_, metric, after) in uses(word(target, "/expr")) {
+                    let labels = after.split('}').next().unwrap();
+                    let is_chosen = labels.contains("line=~\"$line\"");
+                    assert_eq!(
+                        is_chosen,
+                        is_of_line(metric),
+                        "{name}: {}: {metric}",
+                        panel["title"]
+                    );
+                    is_asked |= is_chosen;
+                }
+            }
+        }
+        let variables = list(&board, "/templating/list");
+        assert_eq!(
+            variables.iter().any(|v| v["name"] == "line"),
+            is_asked,
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -245,6 +245,7 @@ fn span(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::engine::time::EventTime;
+    use crate::runtime::metrics::warnings::Standing;
     use crate::runtime::metrics::{Metrics, Transition};
 
     #[test]
@@ -254,15 +255,20 @@ mod tests {
         feed.records.inc_by(100);
         metrics.sink("file").deliveries.inc_by(7);
         metrics.sink("webhook").failures.inc();
-        metrics.rule_set("0123456789abcdef");
+        metrics.rule_set("0123456789abcdef", EventTime(0));
         metrics.ready.set(1);
         let before = Sample::parse(&metrics.render(EventTime(7_000_000)));
         feed.records.inc_by(50);
         metrics.rule("CF-001").firings.inc_by(3);
         metrics.rule("TS-001").errors.inc();
         metrics.rule("TS-001").suspended.set(1);
-        metrics.open_warnings(Level::Red, 2);
-        metrics.warning(Level::Red, Some("320505"), Transition::Raised);
+        let mut standing = Standing::default();
+        standing.add(Level::Red, "CF-001", 85.0, 2);
+        metrics.warnings().open(&standing);
+        let of = (Level::Red, "CF-001");
+        metrics
+            .warnings()
+            .told(of, Some("320505"), Transition::Raised);
         let now = Sample::parse(&metrics.render(EventTime(7_002_000)));
         let view = View::new(&now, Some((&before, 2.0)));
         let version = env!("CARGO_PKG_VERSION");

@@ -182,6 +182,7 @@ fn court<'a>(plan: &Plan<'a>, clock: EventTime) -> Court<'a> {
         set: plan.set,
         suspended: &[],
         check_every: 0,
+        stopwatch: None,
         is_filling: false,
         clock,
     }

@@ -24,6 +24,7 @@ impl Province {
             suspended: &self.suspended,
             clock: EventTime(0),
             check_every: self.check_every,
+            stopwatch: self.stopwatch,
             is_filling: false,
         };
         let mut outputs = crew.each(&mut self.shards, &|at, shard| {
@@ -46,6 +47,7 @@ impl Province {
             suspended: &self.suspended,
             clock: EventTime(0),
             check_every: self.check_every,
+            stopwatch: self.stopwatch,
             is_filling: false,
         };
         outputs.extend(crew.each(&mut self.shards, &|at, shard| {
@@ -153,6 +155,7 @@ impl Province {
             sent.extend(out.sent);
             faults.extend(out.faults);
             outcome.checked += out.checked;
+            outcome.timed.extend(out.timed);
             outcome.differences.extend(out.differences);
             self.forgotten.extend(out.forgotten);
             for (at, conduct) in self.globals.conduct.iter_mut().enumerate() {

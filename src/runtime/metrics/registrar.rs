@@ -5,8 +5,8 @@
 use super::table::{Kind, TABLE};
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 /// Builds a metric from its row.
@@ -35,6 +35,10 @@ impl Registrar<'_> {
             .register(Box::new(metric.clone()))
             .expect("each row is registered once");
         metric
+    }
+
+    pub(super) fn counters(&self, name: &str) -> CounterVec {
+        self.add(name, Kind::Counter, CounterVec::new)
     }
 
     pub(super) fn int_counters(&self, name: &str) -> IntCounterVec {

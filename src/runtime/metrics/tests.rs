@@ -1,7 +1,9 @@
 //! All rows are registered, handles count where they say, labels stay bounded.
 
-use super::table::{Kind, Spec, TABLE};
+use super::table::{CITIES, Kind, Spec, TABLE};
+use super::warnings::{BANDS, LINES_MAX};
 use super::*;
+use crate::engine::subject::view::Level;
 use crate::runtime::http::routes::ROUTES;
 
 const NOW: EventTime = EventTime(1_772_294_400_000);
@@ -22,7 +24,7 @@ fn every_row_is_registered_and_shown() {
     metrics.rule("r");
     metrics.sink("file");
     metrics.partition(("in", 0), 3, NOW);
-    metrics.rule_set("0123456789abcdef");
+    metrics.rule_set("0123456789abcdef", NOW);
     metrics.request("/healthz", 200);
     let dir = tempfile::tempdir().unwrap();
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -50,10 +52,7 @@ fn handles_count_where_they_say() {
     connector.refused(RejectCode::BadTime, 2);
     connector.events(Outcome::Stale, 1);
     connector.watermark(NOW);
-    metrics.warning(Level::Red, Some("320506"), Transition::Raised);
-    metrics.warning(Level::Blue, Some("320000"), Transition::Muted);
-    metrics.warning(Level::Blue, None, Transition::Muted);
-    metrics.open_warnings(Level::Orange, 7);
+    metrics.rule("R").took(1_500_000_000);
     metrics.subjects(SubjectKind::Enterprise, 9);
     metrics.sanctions(SanctionStatus::Lifted, 4);
     metrics.end_to_end(5_000_000, 1, NOW);
@@ -68,15 +67,8 @@ fn handles_count_where_they_say() {
             format!("{c}_watermark_timestamp_seconds{{{id}}}"),
             "1772294400",
         ),
-        (
-            "fenghuo_warnings_total{city=\"320500\",level=\"红\",transition=\"raised\"}".into(),
-            "1",
-        ),
-        (
-            "fenghuo_warnings_total{city=\"other\",level=\"蓝\",transition=\"muted\"}".into(),
-            "2",
-        ),
-        ("fenghuo_open_warnings{level=\"橙\"}".into(), "7"),
+        ("fenghuo_rule_timed_calls_total{".into(), "1"),
+        ("fenghuo_rule_timed_seconds_total{".into(), "1.5"),
         ("fenghuo_subjects{kind=\"enterprise\"}".into(), "9"),
         ("fenghuo_sanctions{status=\"lifted\"}".into(), "4"),
     ] {
@@ -86,20 +78,6 @@ fn handles_count_where_they_say() {
         .parse()
         .unwrap();
     assert!((4.9..5.1).contains(&p50), "{p50}");
-}
-
-#[test]
-fn each_warning_has_its_own_counter() {
-    let metrics = Metrics::new(NOW);
-    for level in Level::ALL {
-        for (city, _) in CITIES {
-            for (transition, _) in Transition::ALL {
-                metrics.warning(level, Some(city), transition);
-            }
-        }
-    }
-    assert!(metrics.warnings.iter().all(|counter| counter.get() == 1));
-    assert_eq!(metrics.warnings.len(), 4 * 14 * 5);
 }
 
 #[test]
@@ -126,11 +104,25 @@ fn silence_and_age_grow_until_someone_speaks() {
 #[test]
 fn a_new_rule_set_replaces_the_old_one() {
     let metrics = Metrics::new(NOW);
-    metrics.rule_set("aaaaaaaaaaaaaaaa");
-    metrics.rule_set("bbbbbbbbbbbbbbbb");
+    metrics.rule_set("aaaaaaaaaaaaaaaa", NOW);
+    metrics.rule_set("bbbbbbbbbbbbbbbb", NOW.plus_ms(1_000));
     let text = metrics.render(NOW);
     assert_eq!(sample(&text, "fenghuo_rule_set_info{"), "1");
     assert!(text.contains("hash=\"bbbbbbbbbbbb\""), "{text}");
+    let since = sample(&text, "fenghuo_rule_set_loaded_timestamp_seconds");
+    assert_eq!(since, "1772294401");
+}
+
+#[test]
+fn a_suspended_rule_that_is_gone_alarms_no_more() {
+    let metrics = Metrics::new(NOW);
+    metrics.rule("gone").suspended.set(1);
+    metrics.rule("stays").suspended.set(1);
+    metrics.forget_suspended();
+    metrics.rule("stays").suspended.set(1);
+    let text = metrics.render(NOW);
+    let shown = sample(&text, "fenghuo_rule_suspended{");
+    assert_eq!((shown.as_str(), text.contains("gone")), ("1", true));
 }
 
 #[test]
@@ -153,6 +145,8 @@ fn values_max(label: &str) -> usize {
         "transition" => Transition::ALL.len(),
         "status" => 24,
         "share" => QUANTILES.len(),
+        "line" => LINES_MAX,
+        "band" => BANDS.len(),
         "kind" => SubjectKind::ALL.len(),
         "sink" | "verdict" => 8,
         "partition" => 32,
@@ -168,7 +162,10 @@ fn values_max(label: &str) -> usize {
 #[test]
 fn a_thousand_rules_give_fewer_than_fifty_thousand_series_however_many_subjects() {
     let bound_of = |spec: &Spec| {
-        let children: usize = spec.labels.iter().map(|label| values_max(label)).product();
+        // A rule is of one line.
+        let is_free = |label: &&&str| **label != "line" || !spec.labels.contains(&"rule");
+        let labels = spec.labels.iter().filter(is_free);
+        let children: usize = labels.map(|label| values_max(label)).product();
         let buckets = match spec.kind {
             Kind::Histogram if spec.labels.is_empty() => COMMIT_BUCKETS_SECONDS.len() + 3,
             Kind::Histogram => LATENESS_BUCKETS_SECONDS.len() + 3,

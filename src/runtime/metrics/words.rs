@@ -38,6 +38,11 @@ pub enum Transition {
 }
 
 impl Transition {
+    pub(super) fn word(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(one, _)| *one == self);
+        found.map_or("", |(_, word)| word)
+    }
+
     pub(super) const ALL: [(Self, &'static str); 5] = [
         (Self::Raised, "raised"),
         (Self::Revised, "revised"),

@@ -266,8 +266,11 @@ fn the_index_keeps_away_what_cannot_speak() {
 #[test]
 fn a_rule_that_is_not_run_as_it_is_written_is_found() {
     use crate::engine::judge::Court;
-    use crate::engine::sentence::{Changed, Sentence};
+    use crate::engine::sentence::{Changed, Sentence, Stopwatch};
     use crate::engine::subject::state::Subject;
+    fn stopped() -> u64 {
+        7
+    }
     let set = load_bodies(&[format!("if ev.topic != \"食品\" {{ return; }} {SAY}")]);
     let fact = event(
         1,
@@ -303,17 +306,21 @@ fn a_rule_that_is_not_run_as_it_is_written_is_found() {
         old: None,
         now: Some(Arc::clone(&fact)),
     };
+    let lent: Option<Stopwatch> = Some(stopped);
     for (check_every, checked) in [(0, 0), (1, 1)] {
         let court = Court {
             set: &set,
             suspended: &[],
             clock: judgement.as_of,
             check_every,
+            stopwatch: lent.filter(|_| 0 < check_every),
             is_filling: false,
         };
         let mut sentence = Sentence::default();
         court.judge_fact(&mut subject, &changed, &mut sentence);
         assert_eq!((sentence.checked, sentence.differences.len()), (checked, 0));
+        // Timed where a stopwatch is lent, and nothing else is other.
+        assert_eq!(sentence.timed, vec![(0, 0); usize::from(0 < check_every)]);
     }
 }
 
