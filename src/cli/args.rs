@@ -103,6 +103,20 @@ pub struct RunArgs {
     /// Stop when the sources are exhausted.
     #[arg(long)]
     pub until_end: bool,
+    /// In a [cluster]: which stages this process takes part in.
+    #[arg(long, value_enum, default_value_t = RoleArg::All)]
+    pub role: RoleArg,
+}
+
+/// `run --role`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RoleArg {
+    /// Read sources and write events.
+    Ingest,
+    /// Read events and judge.
+    Engine,
+    /// Both.
+    All,
 }
 
 /// `topics …`
@@ -194,6 +208,13 @@ pub enum StateCommand {
         state: StateArgs,
         /// The file.
         file: PathBuf,
+    },
+    /// In a [cluster]: bring the state of every partition up to its log, from nothing if it was deleted; owns nothing.
+    #[cfg(feature = "rdkafka")]
+    Rebuild {
+        /// The configuration.
+        #[arg(long)]
+        config: PathBuf,
     },
 }
 

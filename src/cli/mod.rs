@@ -91,6 +91,11 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
         Command::State(StateCommand::Verify { state }) => look::verify(&state, format),
         Command::State(StateCommand::Export { state, file }) => look::export(&state, &file),
         Command::State(StateCommand::Import { state, file }) => look::import(&state, &file),
+        #[cfg(feature = "rdkafka")]
+        Command::State(StateCommand::Rebuild { config }) => {
+            logging::start(args.log, None)?;
+            run::rebuild(&config, format)
+        }
         Command::Warning(WarningCommand::List(list)) => look::warnings(&list, format),
         Command::Warning(WarningCommand::Do(act)) => dispose::act(&act),
         Command::Warning(WarningCommand::Case { id, state }) => dispose::case(&id, &state, format),

@@ -1,6 +1,6 @@
 //! `fenghuo run`: the configured sources, judged and delivered.
 
-use super::args::{Format, RunArgs};
+use super::args::{Format, RoleArg, RunArgs};
 use super::progress::Progress;
 use super::{CliError, Ending, say, say_json, summary};
 use crate::runtime::assembly::{Parts, job, personal_key};
@@ -25,10 +25,18 @@ pub(super) fn run(args: &RunArgs, format: Format) -> Result<Ending, CliError> {
         .to_owned();
     let digest = Digest::default();
     let watch = Stopwatch::start();
-    let end = run_config(&config, parts, &base, args.until_end, &digest)?;
+    let is_delivered = if config.cluster.is_some() {
+        share(&config, parts, &base, (args, &digest))?
+    } else if args.role == RoleArg::All {
+        let end = run_config(&config, parts, &base, args.until_end, &digest)?;
+        end.waiting.is_empty()
+    } else {
+        let what = "--role needs [cluster] in the configuration: stages are joined by topics";
+        return Err(CliError::Usage(what.to_owned()));
+    };
     if args.until_end {
         report(&digest, watch.elapsed_seconds(), format);
-        if !end.waiting.is_empty() {
+        if !is_delivered {
             return Ok(Ending::Finding);
         }
     }
@@ -65,4 +73,56 @@ pub(super) fn run_config(
     progress.finish();
     doors.close()?;
     Ok(report?)
+}
+
+/// Takes part in a cluster.
+#[cfg(feature = "rdkafka")]
+fn share(
+    config: &Config,
+    parts: Parts,
+    base: &Path,
+    (args, digest): (&RunArgs, &Digest),
+) -> Result<bool, CliError> {
+    use crate::runtime::cluster::work::{Process, Role};
+    let key = personal_key(config, &parts)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    signal::stop_on_signal(Arc::clone(&stop));
+    let process = Process::new(config, parts, key, (base, args.until_end))?;
+    let role = Role {
+        ingests: args.role != RoleArg::Engine,
+        judges: args.role != RoleArg::Ingest,
+    };
+    let progress = Progress::new("records", None);
+    let done = process.run(role, &stop, &Watchers(vec![digest, &progress]));
+    progress.finish();
+    Ok(done?)
+}
+
+/// `state rebuild`
+#[cfg(feature = "rdkafka")]
+pub(super) fn rebuild(path: &Path, format: Format) -> Result<Ending, CliError> {
+    use crate::runtime::cluster::work::Process;
+    let config = Config::load(path)?;
+    let parts = Parts::of(&config)?;
+    let process = Process::new(&config, parts, Arc::from([]), (Path::new(""), true))?;
+    for (partition, took, ledger) in process.rebuild()? {
+        let seconds = f64::from(u32::try_from(took.took_us).unwrap_or(u32::MAX)) / 1e6;
+        let root = ledger.root.to_string();
+        match format {
+            Format::Table => say(&format!(
+                "partition {partition}: {} records of the log in {seconds:.3} s, {ledger}",
+                took.records
+            )),
+            Format::Json => say_json(&serde_json::json!({
+                "partition": partition, "records": took.records, "seconds": seconds, "root": root,
+                "entries": ledger.entries, "bytes": ledger.bytes,
+            })),
+        }
+    }
+    Ok(Ending::Fine)
+}
+
+#[cfg(not(feature = "rdkafka"))]
+fn share(_: &Config, _: Parts, _: &Path, _: (&RunArgs, &Digest)) -> Result<bool, CliError> {
+    Err(crate::runtime::assembly::AssemblyError::NoKafka.into())
 }

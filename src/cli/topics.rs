@@ -22,16 +22,6 @@ pub(super) fn topics(command: &TopicsCommand, format: Format) -> Result<Ending, 
                 .filter(|standing| standing.is_written && standing.partitions.is_none())
                 .map(|standing| standing.topic.clone())
                 .collect();
-            for topic in &missing {
-                let verb = if args.dry_run { "would make" } else { "make" };
-                say(&format!(
-                    "{verb} {topic}: {} partitions, {} copies",
-                    args.partitions, args.replication
-                ));
-            }
-            if args.dry_run || missing.is_empty() {
-                return Ok(Ending::Fine);
-            }
             let shape = Shape {
                 partitions: args.partitions,
                 replication: args.replication,
@@ -39,6 +29,17 @@ pub(super) fn topics(command: &TopicsCommand, format: Format) -> Result<Ending, 
                     .retention_days
                     .map_or(-1, |days| i64::from(days) * 86_400_000),
             };
+            for topic in &missing {
+                let verb = if args.dry_run { "would make" } else { "make" };
+                say(&format!(
+                    "{verb} {topic}: {} partitions, {} copies",
+                    topics.partitions_of(topic, shape),
+                    args.replication
+                ));
+            }
+            if args.dry_run || missing.is_empty() {
+                return Ok(Ending::Fine);
+            }
             topics.create(&missing, shape)?;
             Ok(Ending::Fine)
         }

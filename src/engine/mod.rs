@@ -20,6 +20,7 @@ pub mod input;
 pub mod record;
 pub mod province;
 pub mod adopt;
+pub mod owner;
 // One shard and one subject.
 pub mod work;
 pub mod shard;

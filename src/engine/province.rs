@@ -16,6 +16,7 @@ use super::event::{SubjectKey, SubjectKind};
 use super::hash::FixedState;
 use super::input::{Conduct, Crew, Disposition, FAULT_SHARE, FAULTS_MAX, Globals, Input, Outcome};
 use super::judge::Court;
+use super::owner::Scope;
 use super::record::{Admission, Keepers, Prepared, RecordIndex};
 use super::rule::RuleSet;
 use super::schema::Stream;
@@ -43,6 +44,8 @@ pub struct Province {
     /// What officers do about what leaves.
     desk: Desk,
     cues: Vec<Cue>,
+    /// Which subjects belong to it; none: all.
+    scope: Option<Scope>,
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none. Changes nothing that is kept
     /// or leaves.
     pub check_every: u32,
@@ -72,11 +75,21 @@ impl Province {
             forgotten: Vec::new(),
             desk: Desk::default(),
             cues: Vec::new(),
+            scope: None,
             check_every: 0,
             stopwatch: None,
         };
         province.restore_globals(Globals::default());
         province
+    }
+
+    /// Leaves all subjects alone that do not belong to `scope`; said before the first step.
+    pub fn set_scope(&mut self, scope: Option<Scope>) {
+        self.scope = scope;
+    }
+
+    fn holds(&self, subject: &SubjectKey) -> bool {
+        self.scope.is_none_or(|scope| scope.holds(subject))
     }
 
     /// The rules in force.
@@ -345,6 +358,9 @@ impl Province {
         {
             return Disposition::TooOld;
         }
+        if self.scope.is_some() && !self.concerns(prepared) {
+            return Disposition::Duplicate;
+        }
         let none: Keepers = Arc::from([]);
         let (keepers, old) = match self.index.admit(prepared) {
             Admission::Duplicate => return Disposition::Duplicate,
@@ -368,6 +384,9 @@ impl Province {
                 },
             }));
         }
+        // What moves away, for good or to another partition, is remembered by the first that had it here.
+        let is_gone = !is_live || !keepers.iter().any(|keeper| self.holds(keeper));
+        let first = old.iter().position(|subject| self.holds(subject));
         for (at, subject) in old.iter().enumerate() {
             if is_live && keepers.contains(subject) {
                 continue;
@@ -381,7 +400,7 @@ impl Province {
                     key: prepared.key,
                     rank: prepared.rank,
                     is_home: at == 0,
-                    remember: !is_live && at == 0,
+                    remember: is_gone && Some(at) == first,
                 },
             );
         }
@@ -398,6 +417,7 @@ impl Province {
     ) {
         let event = &prepared.event;
         let is_live = event.is_live();
+        let first = keepers.iter().position(|subject| self.holds(subject));
         for (at, subject) in keepers.iter().enumerate() {
             let what = if is_live {
                 What::Put {
@@ -408,7 +428,7 @@ impl Province {
                     replaces: old.contains(subject),
                     is_home: at == 0,
                 }
-            } else if at == 0 && !old.contains(subject) {
+            } else if Some(at) == first && !old.contains(subject) {
                 // A withdrawal of what nobody had yet: remembered, so that it stays away when it comes.
                 What::Withdraw {
                     subject: Arc::clone(subject),
@@ -437,7 +457,16 @@ impl Province {
         }
     }
 
+    /// Whether an event is about a subject that belongs here, or changes a record that is known here.
+    fn concerns(&self, prepared: &Prepared) -> bool {
+        let mut subjects = prepared.event.subjects.iter();
+        subjects.any(|subject| self.holds(subject)) || self.index.knows(prepared.key)
+    }
+
     fn push(&self, segment: &mut Segment, subject: &SubjectKey, what: What) {
+        if !self.holds(subject) {
+            return;
+        }
         let work = Work {
             seq: self.globals.seq,
             clock: self.clock(),

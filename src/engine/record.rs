@@ -130,6 +130,11 @@ impl RecordIndex {
         self.entries.remove(&key);
     }
 
+    /// Whether a version of the record is known.
+    pub fn knows(&self, key: RecordKey) -> bool {
+        self.entries.contains_key(&key)
+    }
+
     /// The number of records known.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -17,7 +17,7 @@ use super::exchange::{Adapter, ExchangeError};
 use super::journal::Head;
 use super::kafka::tally::Tally;
 use super::rollout::place::PlaceError;
-use super::run::Job;
+use super::run::{Job, MakeLanes};
 use super::sink::{FileSink, OutputKind, Sink, StdoutSink, WebhookConfig, WebhookSink};
 use super::source::{FileLane, FileLaneSpec, Lane};
 use super::store::{DiskStore, StoreError};
@@ -231,7 +231,7 @@ pub fn job(
 ) -> Result<Job, AssemblyError> {
     let store = DiskStore::open(&config.engine.state)?;
     let kafka = Tally::default();
-    let specs = specs(config, &parts, key, (base, until_end, clock), &kafka)?;
+    let lanes = make_lanes(config, &parts, key, (base, until_end, clock), &kafka)?;
     let mut sinks = sinks(config)?;
     let exchange = match &config.exchange {
         None => None,
@@ -245,7 +245,7 @@ pub fn job(
         store: Box::new(store),
         rules: parts.rules,
         connectors: parts.connectors,
-        lanes: Box::new(move |head| specs.into_iter().map(|spec| lane(spec, head)).collect()),
+        lanes,
         sinks,
         shards: config.engine.shards,
         warm_subjects_max: config.engine.warm_subjects_max,
@@ -262,6 +262,20 @@ pub fn job(
         kafka,
         archive: config.archive.clone(),
     })
+}
+
+/// What makes the lanes of a configuration once it is known how far each source is read.
+pub fn make_lanes(
+    config: &Config,
+    parts: &Parts,
+    key: &Arc<[u8]>,
+    how: (&Path, bool, &Clock),
+    tally: &Tally,
+) -> Result<MakeLanes, AssemblyError> {
+    let specs = specs(config, parts, key, how, tally)?;
+    Ok(Box::new(move |head| {
+        specs.into_iter().map(|spec| lane(spec, head)).collect()
+    }))
 }
 
 /// The lanes of a configuration, from the beginning of each source.

@@ -8,6 +8,7 @@
 //! bounds   at most 256 sources; numbers as in [`defaults`]
 //! errors   [`ConfigError`]: the file cannot be read, or `file:line:column: …`
 
+pub mod cluster;
 pub mod exchange;
 pub mod kafka;
 pub mod sinks;
@@ -15,6 +16,7 @@ pub mod table;
 
 use super::rollout::RulesPlace;
 use super::secret::{SecretError, Sensitive, read_secret};
+use cluster::{ClusterConfig, cluster};
 use exchange::{ExchangeConfig, exchange};
 use kafka::{KafkaConfig, KafkaSource, kafka};
 use sinks::{SinksConfig, sinks};
@@ -93,6 +95,8 @@ pub struct Config {
     pub sinks: SinksConfig,
     /// The Kafka cluster; none if there is no `[kafka]`.
     pub kafka: Option<KafkaConfig>,
+    /// How this process shares its work with others; none if there is no `[cluster]`.
+    pub cluster: Option<ClusterConfig>,
     /// The national exchange; none if there is no `[exchange]`.
     pub exchange: Option<ExchangeConfig>,
     /// The doors; none if there is no `[http]`.
@@ -257,16 +261,10 @@ impl Config {
         if sinks.kafka.is_some() && kafka.is_none() {
             return Err(file.error(&file.at(), "[sinks.kafka] needs [kafka] with its brokers"));
         }
+        let cluster = cluster(&mut file, sinks.kafka.is_some())?;
         let exchange = exchange(&mut file, dir)?;
         let audit = one_path(&mut file, "audit", "path", dir, defaults::AUDIT)?;
-        let archive = match file.table("archive")? {
-            None => None,
-            Some(mut table) => {
-                let at = need_path(&mut table, "dir", dir)?;
-                table.finish()?;
-                Some(at)
-            }
-        };
+        let archive = sinks::archive(&mut file, dir)?;
         file.finish()?;
         Ok(Self {
             engine,
@@ -275,6 +273,7 @@ impl Config {
             sources,
             sinks,
             kafka,
+            cluster,
             exchange,
             http,
             audit,

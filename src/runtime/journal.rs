@@ -12,6 +12,8 @@
 //! j<commit:8><chunk:4> inputs of a commit, LZ4 over postcard
 //! o<commit:8><chunk:4> what a commit sends out, until every sink has it
 //! r<hash>:<chunk:4>    sources of the rule set with this hash
+//! kscope               which subjects belong to this state: Scope, postcard; not there: all
+//! p<commit:8><chunk:4> which partitions records went to, of the ingest stage
 //! ```
 //!
 //! shape    values at most 4,000 bytes (`store`); numbers big-endian, so that key order is time order
@@ -22,6 +24,7 @@ use super::sink::{OutboxEntry, SinkPosition};
 use super::store::{Batch, Store, StoreError, VALUE_SIZE_BYTES_MAX};
 use crate::engine::desk::Item;
 use crate::engine::input::{Globals, Input};
+use crate::engine::owner::Scope;
 use crate::engine::rule::RuleSources;
 use crate::engine::subject::state::Subject;
 use crate::engine::time::EventTime;
@@ -30,6 +33,7 @@ use std::collections::BTreeMap;
 
 /// The format of what this module writes.
 pub const FORMAT: u16 = 4;
+const SCOPE_KEY: &[u8] = b"kscope";
 
 /// Where everything stands after a commit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -288,6 +292,22 @@ pub fn decode_items(run: u64, bytes: &[u8]) -> Result<Vec<Item>, StoreError> {
         .ok()
         .and_then(|bytes| postcard::from_bytes(&bytes).ok())
         .ok_or_else(|| damaged(&key(b'c', run, 0), "cases that cannot be read"))
+}
+
+/// Says which subjects belong to this state.
+pub fn put_scope(batch: &mut Batch, scope: Scope) {
+    batch.put(SCOPE_KEY, postcard::to_stdvec(&scope).unwrap_or_default());
+}
+
+/// Which subjects belong to this state; none: all.
+pub fn read_scope(store: &dyn Store) -> Result<Option<Scope>, StoreError> {
+    let Some(bytes) = store.get(SCOPE_KEY)? else {
+        return Ok(None);
+    };
+    let scope = postcard::from_bytes(&bytes);
+    scope
+        .map(Some)
+        .map_err(|_| damaged(SCOPE_KEY, "a scope that cannot be read"))
 }
 
 /// Writes the sources of a rule set, if they are not there.

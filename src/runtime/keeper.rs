@@ -50,6 +50,8 @@ pub struct Commit {
     pub rules: Option<(String, RuleSources)>,
     /// What goes into the archive of events.
     pub archived: Vec<Row>,
+    /// Which partitions records went to, of the ingest stage.
+    pub routes: Vec<u8>,
 }
 
 /// A run of images: all subjects that changed, or all there are.
@@ -238,6 +240,9 @@ impl Keeper {
             let bytes = encode_inputs(&commit.inputs);
             self.head.journal_bytes += u64::try_from(bytes.len()).unwrap_or(0);
             put_chunks(&mut batch, b'j', number, &bytes);
+        }
+        if !commit.routes.is_empty() {
+            put_chunks(&mut batch, b'p', number, &commit.routes);
         }
         for (source, file, to) in commit.positions {
             self.head

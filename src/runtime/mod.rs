@@ -22,6 +22,8 @@ pub mod sink;
 pub mod alert;
 pub mod exchange;
 pub mod kafka;
+#[cfg(feature = "rdkafka")]
+pub mod cluster;
 pub mod dlq;
 pub mod contracts;
 // Watching and the doors.

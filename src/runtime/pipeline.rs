@@ -132,7 +132,8 @@ impl Pipeline {
         let mut prepared = Vec::with_capacity(taken.len());
         inputs.extend(clock.map(Input::Clock));
         for (_, record) in taken {
-            if let Ok(one) = &record.result {
+            inputs.extend(record.clock.map(Input::Clock));
+            if let Some(Ok(one)) = &record.result {
                 inputs.push(Input::Event(Arc::clone(&one.event)));
                 prepared.push(one.clone());
             }
@@ -172,14 +173,18 @@ impl Pipeline {
                 arrived_at: record.arrived_at,
             };
             positions.insert((*lane, record.place.file.as_ref()), position);
+            let Some(result) = &record.result else {
+                continue;
+            };
             let connector = self.connectors.get(self.merge.connector(*lane));
-            let id = connector.map_or("", |c| c.id());
+            // Events that another process has decoded have no connector here.
+            let id = connector.map_or("event", |c| c.id());
             let account = match stepped.accounts.get_mut(id) {
                 Some(account) => account,
                 None => stepped.accounts.entry(id.to_owned()).or_default(),
             };
             account.read += 1;
-            if let Ok(prepared) = &record.result {
+            if let Ok(prepared) = result {
                 let times = match stepped.times.get_mut(id) {
                     Some(times) => times,
                     None => stepped.times.entry(id.to_owned()).or_default(),
@@ -191,7 +196,7 @@ impl Pipeline {
                     .push(u64::try_from(came.0.saturating_sub(at.0)).unwrap_or(0));
             }
             let too_old;
-            let refused = match &record.result {
+            let refused = match result {
                 Err(reject) => Some(reject),
                 Ok(prepared) => match dispositions.next() {
                     Some(Disposition::Duplicate) => {
@@ -223,7 +228,7 @@ impl Pipeline {
                     .refused
                     .entry(reject.code.name().to_owned())
                     .or_default() += 1;
-                let clock = match &record.result {
+                let clock = match result {
                     Ok(prepared) => prepared.event.arrived_at,
                     Err(_) => record.arrived_at,
                 };
@@ -341,7 +346,13 @@ fn entry_of(sent: &Sent) -> OutboxEntry {
     }
 }
 
-fn dead_entry(connector: &str, record: &Decoded, reject: &Reject, clock: EventTime) -> OutboxEntry {
+/// A refused record as it leaves.
+pub(super) fn dead_entry(
+    connector: &str,
+    record: &Decoded,
+    reject: &Reject,
+    clock: EventTime,
+) -> OutboxEntry {
     let place = Place {
         connector: connector.to_owned(),
         file: record.place.file.to_string(),

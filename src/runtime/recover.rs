@@ -5,7 +5,7 @@
 
 use super::journal::{
     Head, decode_entries, decode_inputs, decode_items, read_chunks, read_head, read_rules,
-    unpack_images,
+    read_scope, unpack_images,
 };
 use super::sink::OutboxEntry;
 use super::store::{Store, StoreError};
@@ -94,6 +94,7 @@ pub fn recover(store: &dyn Store) -> Result<Option<Recovered>, RecoverError> {
     };
     let set = Arc::new(rules_of(store, &head.rule_set)?);
     let mut province = Province::new(set, head.shards);
+    province.set_scope(read_scope(store)?);
     province.restore_globals(head.base.clone());
     for subject in read_images(store, &head)? {
         province.restore_subject(subject);
@@ -109,6 +110,20 @@ pub fn recover(store: &dyn Store) -> Result<Option<Recovered>, RecoverError> {
         }
         Ok(())
     })?;
+    let waiting = read_waiting(store, &head)?;
+    Ok(Some(Recovered {
+        province,
+        head,
+        waiting,
+        replayed,
+    }))
+}
+
+/// What stands in the outbox, by commit.
+pub fn read_waiting(
+    store: &dyn Store,
+    head: &Head,
+) -> Result<Vec<(u64, Vec<OutboxEntry>)>, StoreError> {
     let mut waiting = Vec::new();
     read_chunks(store, b'o', &mut |number, bytes| {
         if head.outbox_from <= number {
@@ -116,12 +131,7 @@ pub fn recover(store: &dyn Store) -> Result<Option<Recovered>, RecoverError> {
         }
         Ok(())
     })?;
-    Ok(Some(Recovered {
-        province,
-        head,
-        waiting,
-        replayed,
-    }))
+    Ok(waiting)
 }
 
 /// Loads the rule set with this hash from the store.

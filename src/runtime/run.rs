@@ -13,7 +13,7 @@
 use super::archive::keep::Keep;
 use super::clock::{Clock, Stopwatch};
 use super::exchange::worker::Exchange;
-use super::journal::Head;
+use super::journal::{Head, read_scope};
 use super::kafka::tally::Tally;
 use super::keeper::{Commit, Delivery, KeepError, Keeper};
 use super::logging::chain;
@@ -213,7 +213,12 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
             return Err(RecoverError::Shards { stored, configured }.into());
         }
         Some(recovered) => recovered,
-        None => fresh(Arc::clone(&set), job.shards),
+        None => {
+            let mut fresh = fresh(Arc::clone(&set), job.shards);
+            let scope = read_scope(job.store.as_ref()).map_err(RecoverError::Store)?;
+            fresh.province.set_scope(scope);
+            fresh
+        }
     };
     let Recovered {
         province,
@@ -376,7 +381,7 @@ fn keep(
 }
 
 /// Waits for sinks that have not taken everything, and says what is left.
-fn finish(
+pub(super) fn finish(
     keeper: &mut Keeper,
     (stop, last_deliveries_ms): (&AtomicBool, u64),
 ) -> Result<Vec<(String, usize)>, KeepError> {

@@ -37,6 +37,8 @@ mod explain;
 mod backtest;
 /// Every order of arrival ends the same.
 mod order;
+#[cfg(feature = "rdkafka")]
+mod partitions;
 /// Runs killed at any moment.
 mod kill;
 mod live;

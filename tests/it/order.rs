@@ -19,10 +19,10 @@ use std::sync::{Arc, LazyLock};
 
 static SET: LazyLock<Arc<RuleSet>> = LazyLock::new(shipped_set);
 /// 2026-06-30; events happen in the 80 days before.
-const TODAY: i32 = 20_634;
+pub(crate) const TODAY: i32 = 20_634;
 
 #[derive(Debug, Clone)]
-struct Spec {
+pub(crate) struct Spec {
     record: u8,
     version: u8,
     day: u8,
@@ -31,7 +31,7 @@ struct Spec {
     fate: u8,
 }
 
-fn spec() -> impl Strategy<Value = Spec> {
+pub(crate) fn spec() -> impl Strategy<Value = Spec> {
     (0_u8..40, 0_u8..3, 0_u8..80, 0_u8..3, 0_u8..4, 0_u8..10).prop_map(
         |(record, version, day, firm, variant, fate)| Spec {
             record,
@@ -52,7 +52,7 @@ fn text(text: &str) -> Value {
     clippy::too_many_lines,
     reason = "one row or step after the other; splitting would hide the order"
 )]
-fn event(spec: &Spec) -> Event {
+pub(crate) fn event(spec: &Spec) -> Event {
     // A record keeps its stream and firm unless fate moves it.
     let stream = [
         Stream::Complaint,

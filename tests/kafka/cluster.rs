@@ -13,6 +13,13 @@ use std::time::Duration;
 
 pub(crate) const SHORT: Duration = Duration::from_secs(20);
 
+/// Lets a time pass in which other processes do what they do.
+pub(crate) fn let_pass(time: Duration) {
+    // Nothing is ever sent here: it is a wait with an end.
+    let (_keep_open, never) = std::sync::mpsc::channel::<()>();
+    let _: Result<(), _> = never.recv_timeout(time);
+}
+
 /// Brokers that end with the test.
 pub(crate) struct Cluster {
     dir: PathBuf,
@@ -139,9 +146,16 @@ impl Cluster {
         // Read to where the broker says that each partition ends, and on to the end as it is met, which may be more than once.
         let mut ends = BTreeMap::new();
         for partition in metadata.topics()[0].partitions() {
-            let (low, high) = consumer
-                .fetch_watermarks(topic, partition.id(), SHORT)
-                .unwrap();
+            // A topic that was just made has no leader yet.
+            let mut tries = (0..40).map(|_| {
+                let marks = consumer.fetch_watermarks(topic, partition.id(), SHORT);
+                marks.map_err(|error| {
+                    let_pass(Duration::from_millis(250));
+                    error
+                })
+            });
+            let marks = tries.find_map(Result::ok);
+            let (low, high) = marks.expect("a partition has a leader");
             let is_empty = low == high;
             ends.insert(partition.id(), (high, is_empty));
         }

@@ -79,13 +79,23 @@ impl Province {
 
     /// A configuration that reads and writes topics; `more` goes into each source.
     pub(crate) fn configure(&self, cluster: &Cluster, more: &str) -> PathBuf {
+        self.configure_as(cluster, "kafka", ("", more))
+    }
+
+    /// The same for a process with a name and state of its own; `tables` go before the sources.
+    pub(crate) fn configure_as(
+        &self,
+        cluster: &Cluster,
+        name: &str,
+        (tables, more): (&str, &str),
+    ) -> PathBuf {
         let text = std::fs::read_to_string(self.dir.join("fenghuo.toml")).unwrap();
         let files: toml::Table = text.parse().unwrap();
         let mut engine = files["engine"].as_table().unwrap().clone();
-        engine.insert("state".to_owned(), "kafka-state".into());
+        engine.insert("state".to_owned(), format!("state-{name}").into());
         engine.insert("commit_events_max".to_owned(), toml::Value::Integer(2_048));
         let mut config = format!(
-            "[engine]\n{engine}\n[kafka]\nbrokers = \"{}\"\n[sinks.kafka]\n[rules]\ndir = \"rules\"\n[connectors]\ndir = \"connectors\"\n",
+            "[engine]\n{engine}\n[kafka]\nbrokers = \"{}\"\n[sinks.kafka]\n[rules]\ndir = \"rules\"\n[connectors]\ndir = \"connectors\"\n{tables}",
             cluster.address
         );
         for (connector, _) in &self.sources {
@@ -93,7 +103,7 @@ impl Province {
                 "[[source]]\nkind = \"kafka\"\nconnector = \"{connector}\"\ntopic = \"in.{connector}\"\n{more}\n"
             );
         }
-        let path = self.dir.join("kafka.toml");
+        let path = self.dir.join(format!("{name}.toml"));
         std::fs::write(&path, config).unwrap();
         path
     }

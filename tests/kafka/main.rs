@@ -11,6 +11,7 @@
 mod cluster;
 mod consumers;
 mod feeds;
+mod shared;
 
 use cluster::{Cluster, Read};
 use feeds::{Engine, Province, fenghuo, succeed};

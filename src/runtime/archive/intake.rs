@@ -44,8 +44,11 @@ pub fn take_in<E: std::error::Error + 'static>(
         for (lane, record) in taken {
             let id = connectors.get(merge.connector(lane)).map_or("", |c| c.id());
             let account = accounts.entry(id.to_owned()).or_default();
+            let Some(result) = record.result else {
+                continue;
+            };
             account.read += 1;
-            match record.result {
+            match result {
                 Err(reject) => {
                     *account
                         .refused

@@ -202,7 +202,7 @@ pub(super) fn sink(sink: &mut Table<'_>) -> Result<KafkaSinkConfig, TomlError> {
     })
 }
 
-fn is_topic(name: &str) -> bool {
+pub(super) fn is_topic(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     !name.is_empty()
         && name.len() <= 249

@@ -2,7 +2,7 @@
 
 use super::kafka::{KafkaSinkConfig, sink as kafka_sink};
 use super::table::{Placed, Table, TomlError};
-use super::{defaults, path};
+use super::{defaults, need_path, path};
 use crate::engine::subject::view::Level;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -50,6 +50,16 @@ pub struct WebhookConfig {
     pub token_file: Option<PathBuf>,
     /// How long a delivery may take.
     pub timeout_ms: u64,
+}
+
+/// `[archive]`: where events are kept for back-tests.
+pub(super) fn archive(file: &mut Table<'_>, dir: &Path) -> Result<Option<PathBuf>, TomlError> {
+    let Some(mut table) = file.table("archive")? else {
+        return Ok(None);
+    };
+    let at = need_path(&mut table, "dir", dir)?;
+    table.finish()?;
+    Ok(Some(at))
 }
 
 pub(super) fn sinks(file: &mut Table<'_>, dir: &Path) -> Result<SinksConfig, TomlError> {

@@ -71,6 +71,12 @@ fn the_example_shows_the_defaults() {
         (told.level_min, told.timeout_ms),
         (Level::Blue, defaults::WEBHOOK_TIMEOUT_MS)
     );
+    let cluster = full.cluster.take().unwrap();
+    let (session_ms, copy) = (cluster::SESSION_TIMEOUT_MS, cluster::COPY_AFTER_KB * 1_024);
+    assert_eq!(
+        (cluster.session_timeout_ms, cluster.copy_after_bytes),
+        (session_ms, copy)
+    );
     let exchange = full.exchange.take().unwrap();
     assert!(shown.exchange.is_none());
     assert_eq!(
@@ -143,7 +149,7 @@ fn unknown_keys_name_the_nearest() {
     check(
         &format!("{LEAST}[htpp]\n"),
         &expect![[
-            r#"c.toml:6:2: unknown key "htpp" in the file; known here: "engine", "rules", "connectors", "http", "kafka", "source", "sinks", "exchange", "audit", "archive" (did you mean "http"?)"#
+            r#"c.toml:6:2: unknown key "htpp" in the file; known here: "engine", "rules", "connectors", "http", "kafka", "source", "sinks", "cluster", "exchange", "audit", "archive" (did you mean "http"?)"#
         ]],
     );
     check(

@@ -11,7 +11,7 @@ use rdkafka::ClientConfig;
 use std::time::Duration;
 
 /// How long a question to the cluster may take before the next try.
-pub(super) const ANSWER: Duration = Duration::from_secs(10);
+pub(in crate::runtime) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -97,12 +97,12 @@ impl Settings {
     }
 
     /// For asking about topics and making them.
-    pub(super) fn plain(&self) -> ClientConfig {
+    pub(in crate::runtime) fn plain(&self) -> ClientConfig {
         self.common.clone()
     }
 
     /// For reading with partitions that are assigned by hand.
-    pub(super) fn reader(&self) -> ClientConfig {
+    pub(in crate::runtime) fn reader(&self) -> ClientConfig {
         let mut config = self.common.clone();
         config
             // Needed for assigning; nothing is ever committed under it.
@@ -122,7 +122,7 @@ impl Settings {
     }
 
     /// For producing: every message, once a session, in order.
-    pub(super) fn writer(&self) -> ClientConfig {
+    pub(in crate::runtime) fn writer(&self) -> ClientConfig {
         let mut config = self.common.clone();
         config
             .set("enable.idempotence", "true")

@@ -25,6 +25,8 @@ mod source;
 pub mod topics;
 
 #[cfg(feature = "rdkafka")]
+pub(in crate::runtime) use client::ANSWER;
+#[cfg(feature = "rdkafka")]
 pub use client::{Settings, SettingsError};
 #[cfg(feature = "rdkafka")]
 pub use sink::KafkaSink;

@@ -122,7 +122,7 @@ mod tests {
 
     fn record(number: i32, offset: u64, arrived_at: i64) -> Decoded {
         Decoded {
-            result: Err(Reject::new(RejectCode::BadJson, "")),
+            result: Some(Err(Reject::new(RejectCode::BadJson, ""))),
             place: Place {
                 file: format!("t/{number}").into(),
                 from: offset,
@@ -133,6 +133,7 @@ mod tests {
             range: (0, 0),
             header: None,
             arrived_at: EventTime(arrived_at),
+            clock: None,
             receipt: None,
         }
     }

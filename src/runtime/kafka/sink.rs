@@ -13,6 +13,7 @@
 //! source   CloudEvents 1.0.2, Kafka binding 1.0.2; KIP-1034 for the headers of dead letters
 
 use super::client::{ANSWER, Settings};
+use crate::engine::owner::Scope;
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::dlq::DeadLetter;
 use crate::runtime::sink::{
@@ -75,6 +76,8 @@ impl ProducerContext for Reports {
 pub struct KafkaSink {
     settings: Settings,
     prefix: String,
+    /// All subjects of its outputs are in this partition of topics with so many; none: in any.
+    scope: Option<Scope>,
     producer: Option<BaseProducer<Reports>>,
     reports: Reports,
     offsets: BTreeMap<String, u64>,
@@ -105,6 +108,7 @@ impl KafkaSink {
         Self {
             settings,
             prefix: prefix.to_owned(),
+            scope: None,
             producer: None,
             reports: Reports::default(),
             offsets: BTreeMap::new(),
@@ -112,6 +116,23 @@ impl KafkaSink {
             sent_to: None,
             done: BTreeSet::new(),
         }
+    }
+
+    /// A sink for the outputs of these subjects only: the other partitions of its topics are others' business.
+    pub fn of_scope(settings: Settings, prefix: &str, scope: Scope) -> Self {
+        Self {
+            scope: Some(scope),
+            ..Self::new(settings, prefix)
+        }
+    }
+
+    /// Whether outputs of a kind may be in this partition of a topic with so many.
+    fn concerns(&self, kind: OutputKind, partition: i32, partitions: usize) -> bool {
+        let Some(scope) = self.scope.filter(|_| kind != OutputKind::DeadLetter) else {
+            return true;
+        };
+        let is_alike = u32::try_from(partitions) == Ok(scope.partitions);
+        !is_alike || u32::try_from(partition) == Ok(scope.partition)
     }
 
     /// Reads what the topics have got beyond the position, then makes the producer.
@@ -135,7 +156,9 @@ impl KafkaSink {
                 ));
             }
             let mut assigned = TopicPartitionList::new();
-            for partition in partitions {
+            let count = partitions.len();
+            let partitions = partitions.iter();
+            for partition in partitions.filter(|p| self.concerns(kind, p.id(), count)) {
                 let (low, high) = consumer
                     .fetch_watermarks(&topic, partition.id(), ANSWER)
                     .map_err(said)?;

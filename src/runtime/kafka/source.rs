@@ -398,7 +398,7 @@ impl KafkaLane {
                 }
                 let range = (0, bytes.len());
                 partition.queue.push_back(Decoded {
-                    result,
+                    result: Some(result),
                     place: Place {
                         file: Arc::clone(&partition.file),
                         from: one.offset,
@@ -410,6 +410,7 @@ impl KafkaLane {
                     range,
                     header: None,
                     arrived_at: partition.arrived_at,
+                    clock: None,
                     receipt: None,
                 });
             }

@@ -6,6 +6,7 @@
 
 use super::client::{ANSWER, Settings, SettingsError};
 use super::sink::topic_of;
+use crate::runtime::config::cluster::ClusterConfig;
 use crate::runtime::config::{Config, SourceKind};
 use crate::runtime::sink::OutputKind;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -81,6 +82,14 @@ fn wanted(config: &Config) -> BTreeMap<String, bool> {
     if let Some(sink) = &config.sinks.kafka {
         wanted.extend(OutputKind::ALL.map(|kind| (topic_of(&sink.prefix, kind), true)));
     }
+    if let Some(cluster) = &config.cluster {
+        let topics = [
+            cluster.event_topic(),
+            cluster.state_topic(),
+            cluster.ingest_topic(),
+        ];
+        wanted.extend(topics.map(|topic| (topic, true)));
+    }
     wanted
 }
 
@@ -90,6 +99,10 @@ pub struct Topics {
     settings: Settings,
     brokers: String,
     wanted: BTreeMap<String, bool>,
+    /// Topics that keep everything: the logs of state.
+    kept: Vec<String>,
+    /// The topic that has one partition.
+    single: Option<String>,
 }
 
 impl Topics {
@@ -100,6 +113,12 @@ impl Topics {
             settings: Settings::new(kafka)?,
             brokers: kafka.brokers.clone(),
             wanted: wanted(config),
+            kept: config
+                .cluster
+                .iter()
+                .flat_map(|cluster| [cluster.state_topic(), cluster.ingest_topic()])
+                .collect(),
+            single: config.cluster.as_ref().map(ClusterConfig::ingest_topic),
         })
     }
 
@@ -132,7 +151,21 @@ impl Topics {
                 (topic.partitions().len(), copies.unwrap_or(0)),
             );
         }
-        Ok(standings(&self.wanted, &found, metadata.brokers().len()))
+        let single = self.single.as_deref();
+        Ok(standings(
+            (&self.wanted, single),
+            &found,
+            metadata.brokers().len(),
+        ))
+    }
+
+    /// How many partitions a topic is made with.
+    pub fn partitions_of(&self, topic: &str, shape: Shape) -> i32 {
+        if self.single.as_deref() == Some(topic) {
+            1
+        } else {
+            shape.partitions
+        }
     }
 
     /// Makes the topics that are missing and are written; gives their names.
@@ -144,13 +177,14 @@ impl Topics {
         let topics: Vec<NewTopic<'_>> = missing
             .iter()
             .map(|topic| {
+                let is_kept = self.kept.contains(topic);
                 NewTopic::new(
                     topic,
-                    shape.partitions,
+                    self.partitions_of(topic, shape),
                     TopicReplication::Fixed(shape.replication),
                 )
                 .set("cleanup.policy", "delete")
-                .set("retention.ms", &retention)
+                .set("retention.ms", if is_kept { "-1" } else { &retention })
                 .set("min.insync.replicas", min_in_sync)
                 .set("unclean.leader.election.enable", "false")
             })
@@ -175,7 +209,7 @@ impl Topics {
 }
 
 fn standings(
-    wanted: &BTreeMap<String, bool>,
+    (wanted, single): (&BTreeMap<String, bool>, Option<&str>),
     found: &BTreeMap<&str, (usize, usize)>,
     brokers: usize,
 ) -> Vec<Standing> {
@@ -192,7 +226,11 @@ fn standings(
                 (None, 0)
             }
             Some((partitions, replication)) => {
-                if *is_written && Some(*partitions) != most {
+                let is_single = single == Some(topic.as_str());
+                if is_single && *partitions != 1 {
+                    wrong.push(format!("{partitions} partitions; it must have one"));
+                }
+                if *is_written && !is_single && Some(*partitions) != most {
                     let most = most.unwrap_or(0);
                     wrong.push(format!("{partitions} partitions where others have {most}; order per subject holds, load is uneven"));
                 }
@@ -226,7 +264,7 @@ mod tests {
             ("out-3".to_owned(), true),
         ];
         let found = [("in", (3, 1)), ("out-1", (8, 3)), ("out-2", (4, 1))];
-        let standings = standings(&wanted.into(), &found.into(), 3);
+        let standings = standings((&wanted.into(), None), &found.into(), 3);
         let wrong: Vec<usize> = standings.iter().map(|s| s.wrong.len()).collect();
         assert_eq!(wrong, [0, 0, 2, 1], "{standings:?}");
     }

@@ -291,7 +291,7 @@ impl FileLane {
                 self.last_arrival = prepared.event.arrived_at;
             }
             self.ready.push_back(Decoded {
-                result,
+                result: Some(result),
                 place: Place {
                     file: Arc::clone(&open.name),
                     from: raw.from,
@@ -305,6 +305,7 @@ impl FileLane {
                 block: raw.front.unwrap_or_else(|| Arc::clone(block)),
                 header: open.header.clone(),
                 arrived_at: self.last_arrival,
+                clock: None,
                 receipt: None,
             });
         }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 /// A record after decoding.
 #[derive(Debug, Clone)]
 pub struct Decoded {
-    /// The event, or why there is none.
-    pub result: Result<Prepared, Reject>,
+    /// The event, or why there is none; a mark that only tells the clock has neither.
+    pub result: Option<Result<Prepared, Reject>>,
     /// Where it stood.
     pub place: Place,
     /// The block it stood in and its range there, for the dead letters.
@@ -23,6 +23,8 @@ pub struct Decoded {
     pub header: Option<Arc<[u8]>>,
     /// When it arrived by its own words; a refused record goes with the one before.
     pub arrived_at: EventTime,
+    /// What the clock says before it, when another process keeps the clock.
+    pub clock: Option<EventTime>,
     /// Its number among the receipts of pushed bodies, if it was pushed.
     pub receipt: Option<u64>,
 }
@@ -37,7 +39,8 @@ impl Decoded {
 
     /// The event, if there is one.
     pub fn event(&self) -> Option<&Arc<Event>> {
-        self.result.as_ref().ok().map(|prepared| &prepared.event)
+        let result = self.result.as_ref()?;
+        result.as_ref().ok().map(|prepared| &prepared.event)
     }
 }
 

@@ -21,7 +21,7 @@ impl fmt::Debug for Merge {
 }
 
 /// A record with the lane that it came from.
-pub(super) type Taken = (usize, Decoded);
+pub type Taken = (usize, Decoded);
 
 impl Merge {
     /// The lanes in the order of the configuration.

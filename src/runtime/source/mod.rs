@@ -15,7 +15,7 @@ mod pushed;
 
 pub use files::{FileLane, FileLaneSpec};
 pub use lane::{Decoded, Lane, Pull, Refill};
-pub use merge::Merge;
+pub use merge::{Merge, Taken};
 pub use pushed::{PushLane, PushQueue, Pushed};
 
 use std::path::PathBuf;

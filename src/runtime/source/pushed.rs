@@ -139,7 +139,7 @@ impl PushLane {
                 .as_ref()
                 .map_or(EventTime::MIN, |p| p.event.arrived_at);
             self.ready.push_back(Decoded {
-                result,
+                result: Some(result),
                 place: Place {
                     file: Arc::clone(&file),
                     from,
@@ -150,6 +150,7 @@ impl PushLane {
                 range,
                 header: header.clone(),
                 arrived_at,
+                clock: None,
                 receipt: Some(pushed.receipt),
             });
         }

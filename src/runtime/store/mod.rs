@@ -254,6 +254,24 @@ pub enum StoreError {
         #[source]
         source: Option<Arc<io::Error>>,
     },
+    /// The log that a store is a copy of cannot be used now.
+    #[error("state log: {what}")]
+    Log {
+        /// What is wrong.
+        what: String,
+    },
+    /// The log that a store is a copy of cannot be used, and waiting does not mend it.
+    #[error("state log: {what}")]
+    LogUnfit {
+        /// What is wrong and what to do.
+        what: String,
+    },
+    /// Another process owns the log from now on.
+    #[error("{place} is owned by another process now")]
+    Lost {
+        /// The partition.
+        place: String,
+    },
     /// The crash-testing twin was told to fail here.
     #[error("store: crash asked for at operation {operation}")]
     Injected {

@@ -1,0 +1,144 @@
+//! Membership in a consumer group: which partitions this process shall try to own.
+//!
+//! Nothing is read through it: its partitions are paused. A member has a name of its own, so that a restart within the
+//! session time moves nothing. During a rebalance it keeps what it has; whether it may is decided by the log.
+//!
+//! errors   [`MemberError`]: another process has the same name, or the client gives up
+
+use crate::runtime::clock::Stopwatch;
+use crate::runtime::kafka::Settings;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientContext, TopicPartitionList};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a member that was told to give everything back waits for what it gets instead, µs.
+const BETWEEN_US: u64 = 15_000_000;
+
+/// Why there is no membership.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    /// Two processes with one name.
+    #[error(
+        "another process runs as cluster.instance = \"{instance}\"; every process needs a name of its own, give this one another and start it again"
+    )]
+    SameName {
+        /// The name.
+        instance: String,
+    },
+    /// The client has given up.
+    #[error("the Kafka client has given up: {0}")]
+    Client(String),
+}
+
+/// Which group, and as whom.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The group.
+    pub id: String,
+    /// The topic whose partitions are shared.
+    pub topic: String,
+    /// The name of this process.
+    pub instance: String,
+    /// How long a member may be silent before its partitions go to others, ms.
+    pub session_timeout_ms: u64,
+}
+
+#[derive(Debug, Default)]
+struct Wish {
+    partitions: BTreeSet<u32>,
+    between: Option<Stopwatch>,
+}
+
+#[derive(Debug, Default)]
+struct Ears(Mutex<Wish>);
+
+impl ClientContext for Ears {}
+
+impl ConsumerContext for Ears {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(_) = rebalance {
+            let mut wish = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            wish.between = Some(Stopwatch::start());
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(list) = rebalance {
+            if let Err(error) = consumer.pause(list) {
+                tracing::warn!(%error, "partitions of the group cannot be paused");
+            }
+            let mut wish = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            wish.partitions = numbers(list);
+            wish.between = None;
+        }
+    }
+}
+
+fn numbers(list: &TopicPartitionList) -> BTreeSet<u32> {
+    let elements = list.elements();
+    let numbers = elements.iter().map(|e| u32::try_from(e.partition()));
+    numbers.flatten().collect()
+}
+
+/// See the module.
+pub struct Member {
+    consumer: BaseConsumer<Ears>,
+    group: Group,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member")
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    /// Joins.
+    pub fn join(settings: &Settings, group: Group) -> Result<Self, MemberError> {
+        let said = |error: KafkaError| MemberError::Client(error.to_string());
+        let session_ms = group.session_timeout_ms;
+        let consumer: BaseConsumer<Ears> = settings
+            .plain()
+            .set("group.id", &group.id)
+            .set("group.instance.id", &group.instance)
+            .set("session.timeout.ms", session_ms.to_string())
+            .set("heartbeat.interval.ms", (session_ms / 6).to_string())
+            .set("partition.assignment.strategy", "range")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "latest")
+            .set("queued.max.messages.kbytes", "64")
+            .create_with_context(Ears::default())
+            .map_err(said)?;
+        consumer.subscribe(&[&group.topic]).map_err(said)?;
+        Ok(Self { consumer, group })
+    }
+
+    /// Takes part for a moment; the partitions that this process shall try to own.
+    pub fn poll(&self) -> Result<BTreeSet<u32>, MemberError> {
+        if let Some(Err(error)) = self.consumer.poll(Duration::from_millis(100)) {
+            tracing::debug!(group = %self.group.id, %error, "group");
+        }
+        if let Some((code, why)) = self.consumer.client().fatal_error() {
+            if code == RDKafkaErrorCode::FencedInstanceId {
+                let instance = self.group.instance.clone();
+                return Err(MemberError::SameName { instance });
+            }
+            return Err(MemberError::Client(format!("{code}: {why}")));
+        }
+        let context = self.consumer.context();
+        let wish = context.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_out = wish.between.is_some_and(|b| BETWEEN_US < b.elapsed_us());
+        Ok(if is_out {
+            BTreeSet::new()
+        } else {
+            wish.partitions.clone()
+        })
+    }
+}

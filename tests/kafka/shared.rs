@@ -1,0 +1,318 @@
+//! Several processes that share partitions: killed, frozen, robbed of their state.
+//!
+//! `FENGHUO_KAFKA_SHARED_KILLS` (default 6) says how often processes are killed, `FENGHUO_KAFKA_EVENTS` how many records there
+//! are, `FENGHUO_KAFKA_SEED` in which order. The long form: 100 kills, 1,000,000 records.
+
+use crate::cluster::{Cluster, SHORT, let_pass};
+use crate::feeds::{Province, fenghuo, succeed};
+use crate::{WARNINGS, compare, setting};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const SESSION_MS: u64 = 6_000;
+
+/// A process of the cluster; killed when it is dropped.
+struct Process {
+    child: Child,
+}
+
+impl Process {
+    fn start(config: &Path, role: &str, log: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        let child = fenghuo()
+            .env("FENGHUO_LOG", "info")
+            .args(["run", "--role", role, "--config", config.to_str().unwrap()])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { child }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let signal = format!("-{name}");
+        let status = Command::new("kill").args([&signal, &id]).status().unwrap();
+        assert!(status.success(), "kill {signal} {id}");
+    }
+
+    fn kill(mut self) {
+        self.signal("KILL");
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and an end by itself.
+    fn stop(mut self) {
+        self.signal("TERM");
+        let started = Instant::now();
+        while started.elapsed() < SHORT {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // One that has just been started may not listen yet.
+                let is_fine = status.success() || status.signal() == Some(15);
+                assert!(is_fine, "{status}");
+                return;
+            }
+            let_pass(Duration::from_millis(50));
+        }
+        panic!("a process does not end when it is told to");
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A province, its embedded run, and its records in topics.
+struct Trial {
+    dir: tempfile::TempDir,
+    province: Province,
+    lines: Vec<String>,
+    cluster: Cluster,
+    count: usize,
+}
+
+impl Trial {
+    fn new(events: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let province = Province::generate(&dir.path().join("province"), events / 10, events);
+        // Rules about regions and departments need one process that sees everything.
+        for line in ["region", "department"] {
+            std::fs::remove_dir_all(province.dir.join("rules").join(line)).unwrap();
+        }
+        let (lines, _) = province.embedded();
+        assert!(100 < lines.len(), "the province gives warnings");
+        let cluster = Cluster::start(&dir.path().join("broker"), 1);
+        let count = province.publish(&cluster, 4);
+        let trial = Self {
+            dir,
+            province,
+            lines,
+            cluster,
+            count,
+        };
+        let config = trial.config("a", "");
+        let create = [
+            "topics",
+            "create",
+            "--partitions",
+            "8",
+            "--replication",
+            "1",
+        ];
+        let config = config.to_str().unwrap();
+        succeed(fenghuo().args(create).args(["--config", config]));
+        succeed(fenghuo().args(["topics", "check", "--config", config]));
+        trial
+    }
+
+    fn config(&self, instance: &str, more: &str) -> PathBuf {
+        let cluster = format!(
+            "[cluster]\ninstance = \"{instance}\"\nsession_timeout_ms = {SESSION_MS}\ncopy_after_kb = 512\n"
+        );
+        self.province
+            .configure_as(&self.cluster, instance, (&cluster, more))
+    }
+
+    fn log(&self, instance: &str) -> PathBuf {
+        self.dir.path().join(format!("{instance}.log"))
+    }
+
+    fn start(&self, instance: &str, role: &str, more: &str) -> Process {
+        Process::start(&self.config(instance, more), role, &self.log(instance))
+    }
+
+    /// Waits until every expected warning is in the topic; how many messages there are.
+    fn await_all(&self, limit: Duration, processes: &mut [Option<Process>]) {
+        let started = Instant::now();
+        loop {
+            let read = self.cluster.read(WARNINGS);
+            let ids: std::collections::BTreeSet<&str> = read.iter().map(|r| r.id()).collect();
+            if self.lines.len() <= ids.len() {
+                return;
+            }
+            for process in processes.iter_mut().flatten() {
+                assert!(process.is_running(), "a process has ended: {}", self.tail());
+            }
+            assert!(
+                started.elapsed() < limit,
+                "{} of {} warnings after {limit:?}: {}",
+                ids.len(),
+                self.lines.len(),
+                self.tail()
+            );
+            let_pass(Duration::from_secs(1));
+        }
+    }
+
+    /// The last lines of the logs, for who has to find out.
+    fn tail(&self) -> String {
+        let mut tail = String::new();
+        for instance in ["a", "b"] {
+            let text = std::fs::read_to_string(self.log(instance)).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let last = &lines[lines.len().saturating_sub(12)..];
+            tail += &format!("\n--- {instance}\n{}", last.join("\n"));
+        }
+        tail
+    }
+
+    /// How long take-overs took, ms, in rising order.
+    fn take_overs(&self) -> Vec<u64> {
+        let mut took: Vec<u64> = ["a", "b"]
+            .iter()
+            .flat_map(|instance| {
+                let text = std::fs::read_to_string(self.log(instance)).unwrap_or_default();
+                let took = |line: &str| {
+                    let value: serde_json::Value = serde_json::from_str(line).ok()?;
+                    let fields = value.get("fields").unwrap_or(&value);
+                    let is_it = fields["message"] == "partition taken over";
+                    is_it.then(|| fields["took_ms"].as_u64()).flatten()
+                };
+                text.lines().filter_map(took).collect::<Vec<_>>()
+            })
+            .collect();
+        took.sort_unstable();
+        took
+    }
+
+    fn report(&self, what: &str) {
+        let read = self.cluster.read(WARNINGS);
+        let duplicates = compare(&read, &self.lines);
+        let took = self.take_overs();
+        let at = |percent: usize| took.get((took.len() * percent / 100).min(took.len() - 1));
+        println!(
+            "{} records, {what}: {} warnings, equal to the embedded run, {duplicates} duplicates; {} take-overs, p50 {:?} ms, p99 {:?} ms",
+            self.count,
+            self.lines.len(),
+            took.len(),
+            at(50),
+            at(99)
+        );
+    }
+}
+
+#[test]
+fn shared_partitions_survive_kills_of_either_and_of_both() {
+    let kills = setting("FENGHUO_KAFKA_SHARED_KILLS", 6);
+    let events = setting("FENGHUO_KAFKA_EVENTS", 20_000);
+    let trial = Trial::new(events);
+    let mut rng = ChaCha8Rng::seed_from_u64(setting("FENGHUO_KAFKA_SEED", 2026));
+    let count = u64::try_from(trial.count).unwrap();
+    // About nine sources; slow enough that every kill meets work.
+    let rate = (count / 9 / (4 * (kills + 1))).max(20);
+    let slow = format!("rate_max = {rate}");
+    let names = ["a", "b"];
+    let mut processes = names.map(|name| Some(trial.start(name, "all", &slow)));
+    let mut killed = 0;
+    while killed < kills {
+        let_pass(Duration::from_millis(rng.random_range(500..6_000)));
+        let first = rng.random_range(0..2_usize);
+        let both = rng.random_range(0..4) == 0;
+        for at in if both { vec![0, 1] } else { vec![first] } {
+            let process = processes[at].take().unwrap();
+            process.kill();
+            killed += 1;
+        }
+        // Sometimes the others have taken over before it is back.
+        if rng.random_range(0..3) == 0 {
+            let away_ms = rng.random_range(0..2 * SESSION_MS);
+            let_pass(Duration::from_millis(away_ms));
+        }
+        for (at, name) in names.iter().enumerate() {
+            if processes[at].is_none() {
+                processes[at] = Some(trial.start(name, "all", &slow));
+            }
+        }
+    }
+    for process in processes.iter_mut() {
+        process.take().unwrap().stop();
+    }
+    let mut processes = names.map(|name| Some(trial.start(name, "all", "")));
+    trial.await_all(Duration::from_secs(180), &mut processes);
+    for process in processes.iter_mut() {
+        process.take().unwrap().stop();
+    }
+    trial.report(&format!("{killed} kills"));
+}
+
+#[test]
+fn shared_partitions_of_a_frozen_owner_go_to_the_other_and_its_word_counts_no_more() {
+    let trial = Trial::new(setting("FENGHUO_KAFKA_EVENTS", 20_000));
+    let count = u64::try_from(trial.count).unwrap();
+    let slow = format!("rate_max = {}", (count / 9 / 40).max(20));
+    let ingest = trial.start("i", "ingest", &slow);
+    let mut a = trial.start("a", "engine", "");
+    let b = trial.start("b", "engine", "");
+    for _ in 0..2 {
+        let_pass(Duration::from_secs(5));
+        a.signal("STOP");
+        let_pass(Duration::from_millis(2 * SESSION_MS));
+        a.signal("CONT");
+    }
+    let_pass(Duration::from_secs(5));
+    if !a.is_running() {
+        // Who was away for longer than the session may also end with a message, and is started again.
+        a = trial.start("a", "engine", "");
+    }
+    ingest.stop();
+    let mut all = [Some(trial.start("i", "ingest", "")), Some(a), Some(b)];
+    trial.await_all(Duration::from_secs(180), &mut all);
+    for process in all.iter_mut() {
+        process.take().unwrap().stop();
+    }
+    trial.report("an owner frozen twice");
+}
+
+#[test]
+fn shared_partitions_are_made_again_when_the_state_is_deleted() {
+    let trial = Trial::new(setting("FENGHUO_KAFKA_EVENTS", 20_000));
+    let mut processes = [Some(trial.start("a", "all", ""))];
+    trial.await_all(Duration::from_secs(180), &mut processes);
+    for process in processes.iter_mut() {
+        process.take().unwrap().stop();
+    }
+    let state = trial.province.dir.join("state-a");
+    let roots = || -> Vec<String> {
+        let verify = |partition: usize| {
+            let dir = state.join(format!("p{partition}"));
+            let mut command = fenghuo();
+            command.args(["--format", "json", "state", "verify", "--state"]);
+            let shown = succeed(command.arg(dir));
+            let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            value["root"].as_str().unwrap().to_owned()
+        };
+        (0..8).map(verify).collect()
+    };
+    let before = (roots(), trial.cluster.read(WARNINGS).len());
+    std::fs::remove_dir_all(&state).unwrap();
+    let config = trial.config("a", "");
+    let rebuilt = succeed(
+        fenghuo()
+            .args(["state", "rebuild", "--config"])
+            .arg(&config),
+    );
+    println!("{rebuilt}");
+    assert_eq!(roots(), before.0, "the same roots");
+    std::fs::remove_dir_all(&state).unwrap();
+    succeed(
+        fenghuo()
+            .args(["run", "--until-end", "--config"])
+            .arg(&config),
+    );
+    let after = trial.cluster.read(WARNINGS).len();
+    assert_eq!(after, before.1, "nothing is told again");
+    trial.report("state deleted twice");
+}
