@@ -11,7 +11,7 @@
 //! why      `libm` is the same code on every machine, so every machine gets the same bytes
 
 use super::subject::view::Level;
-use super::time::{DAY_MS, EventTime};
+use super::time::{DAY_MS, EventTime, HOUR_MS};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -258,27 +258,27 @@ impl Scoring {
         self.fall(level, self.score(&known, now))
     }
 
-    /// The first day after `now` on which the level has fallen, if it has one and nothing else happens.
+    /// The first full hour after `now` at which the level has fallen, if it has one and nothing else happens. A finding ages by
+    /// days from its own time of day, so a fall is seldom at midnight; hours pass as ticks, and none before this sees it fallen.
     pub fn next_fall(
         &self,
         contributions: &[Contribution<'_>],
         now: EventTime,
     ) -> Option<EventTime> {
         let level = self.level_path(contributions, now)?;
-        let (mut holds, mut fallen) = (0, self.life_ms / DAY_MS + 1);
+        let hour = now.0.div_euclid(HOUR_MS);
+        let at = |hours: i64| EventTime((hour + hours).saturating_mul(HOUR_MS));
+        let (mut holds, mut fallen) = (0, self.life_ms / HOUR_MS + 1);
         while 1 < fallen - holds {
             let middle = holds + (fallen - holds) / 2;
-            let score = self.score(
-                contributions,
-                EventTime::from_day(now.day()).plus_days(middle),
-            );
+            let score = self.score(contributions, at(middle));
             if self.fall(Some(level), score) == Some(level) {
                 holds = middle;
             } else {
                 fallen = middle;
             }
         }
-        Some(EventTime::from_day(now.day()).plus_days(fallen))
+        Some(at(fallen))
     }
 
     fn threshold(&self, level: Level) -> i64 {
@@ -371,5 +371,22 @@ mod tests {
         assert_eq!(s.level_path(&list, fall), Some(Level::Yellow));
         let score = s.score(&list, fall);
         assert!(5_400 < score && score < 5_500, "{score}");
+    }
+
+    #[test]
+    fn a_fall_is_due_at_the_first_full_hour_after_it() {
+        let s = scoring();
+        let found_at = EventTime::from_day(20_000).plus_ms(16 * HOUR_MS + 420_000);
+        let list = [Contribution {
+            at: found_at,
+            ..at(20_000, 56, "list")
+        }];
+        let fall = s.next_fall(&list, found_at).unwrap();
+        assert_eq!(fall.0 % HOUR_MS, 0);
+        let before = fall.plus_ms(-HOUR_MS);
+        assert_eq!(s.level_path(&list, before), Some(Level::Orange));
+        assert_eq!(s.level_path(&list, fall), Some(Level::Yellow));
+        // Not at midnight, as it ages from its own time of day.
+        assert_ne!(fall, EventTime::from_day(fall.day()));
     }
 }

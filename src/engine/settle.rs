@@ -285,7 +285,7 @@ fn composite(
     if open.is_none() && newest < court.clock.plus_ms(-scoring.late_ms_max) {
         return score;
     }
-    // Looked at again every day at most: the score falls by days.
+    // Looked at again when it has fallen, if nothing happens before.
     let ends_at = scoring.next_fall(&only, court.clock).unwrap_or(court.clock);
     let words = composite_words(&parts, score);
     match (open, level) {
