@@ -439,8 +439,11 @@ def killed(fenghuo):
             if kill % max(1, KILLS // days) == 0 and engine.day < 3 * days:
                 engine.feed(firms)
             if kill == KILLS // 2:
-                # From here on the far end takes each copy as something new, unless it is asked first.
-                far.set(ignore_keys=True, faults={**faults, "late_before": 0})
+                # From here on the far end takes each copy as something new, unless it is asked first. What it still takes its time
+                # over is over before: of that no sender could know (see `reconciled`).
+                far.set(faults={**faults, "late_before": 0})
+                time.sleep(TIMEOUT_MS / 1000 * 1.5)
+                far.set(ignore_keys=True)
             engine.start()
             trouble = TROUBLES.get(kill % 10)
             if trouble:
