@@ -5,7 +5,7 @@
 
 use crate::cluster::{Cluster, SHORT, let_pass};
 use crate::feeds::{Province, fenghuo, succeed};
-use crate::{WARNINGS, compare, setting};
+use crate::{Same, WARNINGS, compare, setting};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs::File;
@@ -190,7 +190,7 @@ impl Trial {
 
     fn report(&self, what: &str) {
         let read = self.cluster.read(WARNINGS);
-        let duplicates = compare(&read, &self.lines);
+        let duplicates = compare(&read, &self.lines, Same::Bytes);
         let took = self.take_overs();
         let at = |percent: usize| took.get((took.len() * percent / 100).min(took.len() - 1));
         println!(
