@@ -31,6 +31,7 @@ use crate::runtime::logging;
 use args::{Command, StateCommand, WarningCommand};
 use std::fmt;
 use std::io::Write;
+use std::path::Path;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +67,16 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for CliError {
 
 /// `contracts`
 fn contracts(args: &args::ContractsArgs) -> Result<Ending, CliError> {
-    std::fs::create_dir_all(&args.out)?;
+    let at = |path: &Path, error: std::io::Error| {
+        std::io::Error::new(
+            error.kind(),
+            format!("cannot write {}: {error}", path.display()),
+        )
+    };
+    std::fs::create_dir_all(&args.out).map_err(|error| at(&args.out, error))?;
     for (name, text) in crate::runtime::contracts::documents() {
         let path = args.out.join(name);
-        std::fs::write(&path, text)?;
+        std::fs::write(&path, text).map_err(|error| at(&path, error))?;
         say(&path.display().to_string());
     }
     Ok(Ending::Fine)

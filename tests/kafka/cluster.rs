@@ -149,9 +149,8 @@ impl Cluster {
             // A topic that was just made has no leader yet.
             let mut tries = (0..40).map(|_| {
                 let marks = consumer.fetch_watermarks(topic, partition.id(), SHORT);
-                marks.map_err(|error| {
+                marks.inspect_err(|_| {
                     let_pass(Duration::from_millis(250));
-                    error
                 })
             });
             let marks = tries.find_map(Result::ok);

@@ -1,6 +1,7 @@
 //! A generated province as topics: the rows of its files as JSON messages, and the configuration that reads them.
 
 use crate::cluster::Cluster;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -99,7 +100,8 @@ impl Province {
             cluster.address
         );
         for (connector, _) in &self.sources {
-            config += &format!(
+            let _ = write!(
+                config,
                 "[[source]]\nkind = \"kafka\"\nconnector = \"{connector}\"\ntopic = \"in.{connector}\"\n{more}\n"
             );
         }

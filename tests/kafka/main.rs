@@ -3,14 +3,23 @@
 //! `FENGHUO_KAFKA_KILLS` (default 20) and `FENGHUO_KAFKA_BOUNCES` (3) say how often the engine and the broker are killed,
 //! `FENGHUO_KAFKA_EVENTS` (20000) how many records there are.
 #![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "measures and kills real processes, and says what it saw"
 )]
 
 mod cluster;
+/// The readers of `fixtures/contracts`.
 mod consumers;
 mod feeds;
+/// Several processes.
 mod shared;
 
 use cluster::{Cluster, Read};
@@ -71,23 +80,20 @@ fn compare(read: &[Read], lines: &[String], same: Same) -> usize {
     let mut order: BTreeMap<(&str, i32), Vec<&[u8]>> = BTreeMap::new();
     let mut duplicates = 0;
     for message in read {
-        match first.get(message.id()) {
-            Some(before) => {
-                assert_eq!(
-                    *before,
-                    message.value,
-                    "id {} with two bodies",
-                    message.id()
-                );
-                duplicates += 1;
-            }
-            None => {
-                first.insert(message.id(), &message.value);
-                order
-                    .entry((&message.key, message.partition))
-                    .or_default()
-                    .push(&message.value);
-            }
+        if let Some(before) = first.get(message.id()) {
+            assert_eq!(
+                *before,
+                message.value,
+                "id {} with two bodies",
+                message.id()
+            );
+            duplicates += 1;
+        } else {
+            first.insert(message.id(), &message.value);
+            order
+                .entry((&message.key, message.partition))
+                .or_default()
+                .push(&message.value);
         }
     }
     let mut expected: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();

@@ -8,6 +8,7 @@ use crate::feeds::{Province, fenghuo, succeed};
 use crate::{Same, WARNINGS, compare, setting};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -139,7 +140,8 @@ impl Trial {
         let started = Instant::now();
         loop {
             let read = self.cluster.read(WARNINGS);
-            let ids: std::collections::BTreeSet<&str> = read.iter().map(|r| r.id()).collect();
+            let ids: std::collections::BTreeSet<&str> =
+                read.iter().map(super::cluster::Read::id).collect();
             if self.lines.len() <= ids.len() {
                 return;
             }
@@ -164,7 +166,7 @@ impl Trial {
             let text = std::fs::read_to_string(self.log(instance)).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
             let last = &lines[lines.len().saturating_sub(12)..];
-            tail += &format!("\n--- {instance}\n{}", last.join("\n"));
+            let _ = write!(tail, "\n--- {instance}\n{}", last.join("\n"));
         }
         tail
     }
@@ -237,12 +239,12 @@ fn shared_partitions_survive_kills_of_either_and_of_both() {
             }
         }
     }
-    for process in processes.iter_mut() {
+    for process in &mut processes {
         process.take().unwrap().stop();
     }
     let mut processes = names.map(|name| Some(trial.start(name, "all", "")));
-    trial.await_all(Duration::from_secs(180), &mut processes);
-    for process in processes.iter_mut() {
+    trial.await_all(Duration::from_mins(3), &mut processes);
+    for process in &mut processes {
         process.take().unwrap().stop();
     }
     trial.report(&format!("{killed} kills"));
@@ -269,8 +271,8 @@ fn shared_partitions_of_a_frozen_owner_go_to_the_other_and_its_word_counts_no_mo
     }
     ingest.stop();
     let mut all = [Some(trial.start("i", "ingest", "")), Some(a), Some(b)];
-    trial.await_all(Duration::from_secs(180), &mut all);
-    for process in all.iter_mut() {
+    trial.await_all(Duration::from_mins(3), &mut all);
+    for process in &mut all {
         process.take().unwrap().stop();
     }
     trial.report("an owner frozen twice");
@@ -280,8 +282,8 @@ fn shared_partitions_of_a_frozen_owner_go_to_the_other_and_its_word_counts_no_mo
 fn shared_partitions_are_made_again_when_the_state_is_deleted() {
     let trial = Trial::new(setting("FENGHUO_KAFKA_EVENTS", 20_000));
     let mut processes = [Some(trial.start("a", "all", ""))];
-    trial.await_all(Duration::from_secs(180), &mut processes);
-    for process in processes.iter_mut() {
+    trial.await_all(Duration::from_mins(3), &mut processes);
+    for process in &mut processes {
         process.take().unwrap().stop();
     }
     let state = trial.province.dir.join("state-a");

@@ -7,7 +7,7 @@
 //! Messages without a key are read like others: the record says whom it is about. A message that is no record goes to the
 //! dead letters with topic, partition and offset; one that is too long is kept cut.
 //!
-//! errors   a cluster that cannot be reached at the start within [`PATIENCE_US`], a topic that is not there, and, for good, messages that expired
+//! errors   a cluster that cannot be reached, or a topic that is not there, [`PATIENCE_US`] after the start, and, for good, messages that expired
 //!          before they were read. While it runs, a broker that goes away is waited for.
 
 use super::client::{ANSWER, Settings};
