@@ -8,7 +8,7 @@
 //!
 //! source   github.com/grafana/dashboard-linter, docs/rules and lint/
 
-use crate::support::project;
+use super::support::{dashboards, list, word};
 use serde_json::Value;
 
 /// The units that occur, of those that the linter knows.
@@ -60,30 +60,8 @@ const RULES: [(&str, Rule); 17] = [
 ];
 
 fn boards() -> Vec<Board> {
-    let files = std::fs::read_dir(project("grafana/dashboards")).unwrap();
-    let mut found: Vec<Board> = files
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let text = std::fs::read_to_string(&path).unwrap();
-            Board {
-                name: path.file_stem().unwrap().to_string_lossy().into_owned(),
-                json: serde_json::from_str(&text).unwrap(),
-            }
-        })
-        .collect();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    found
-}
-
-fn list<'a>(value: &'a Value, at: &str) -> &'a [Value] {
-    value
-        .pointer(at)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
-}
-
-fn word<'a>(value: &'a Value, at: &str) -> &'a str {
-    value.pointer(at).and_then(Value::as_str).unwrap_or("")
+    let found = dashboards().into_iter();
+    found.map(|(name, json)| Board { name, json }).collect()
 }
 
 impl Board {

@@ -1,10 +1,11 @@
-//! What several suites need: places in the project, the shipped rules, events from files.
+//! What several suites need: places in the project, the shipped rules, events from files, dashboards.
 
 use fenghuo::engine::connector::canonical;
 use fenghuo::engine::event::Event;
 use fenghuo::engine::reject::Reject;
 use fenghuo::engine::rule::RuleSet;
 use fenghuo::runtime::bundle;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,4 +31,33 @@ pub(crate) fn canonical_events(path: &Path) -> (Vec<Event>, Vec<Reject>) {
         }
     }
     (events, rejects)
+}
+
+/// File name and content of each dashboard.
+pub(crate) fn dashboards() -> Vec<(String, Value)> {
+    let mut found: Vec<_> = std::fs::read_dir(project("grafana/dashboards"))
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            (name, serde_json::from_str(&text).unwrap())
+        })
+        .collect();
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    assert!(5 < found.len(), "dashboards are missing");
+    found
+}
+
+/// The items at a place; none where there is no list.
+pub(crate) fn list<'a>(value: &'a Value, at: &str) -> &'a [Value] {
+    value
+        .pointer(at)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// The text at a place; empty where there is none.
+pub(crate) fn word<'a>(value: &'a Value, at: &str) -> &'a str {
+    value.pointer(at).and_then(Value::as_str).unwrap_or("")
 }

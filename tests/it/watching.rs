@@ -4,7 +4,7 @@
 //! title, description, unit and query on every panel; job and instance in every selector; `$__rate_interval` in graphs;
 //! counters only under a rate or an increase; nothing that can be edited by hand in Grafana and lost.
 
-use crate::support::project;
+use super::support::{dashboards, list, project, word};
 use fenghuo::runtime::http::routes::ROUTES;
 use fenghuo::runtime::metrics::table::{Kind, Spec, TABLE};
 use serde_json::Value;
@@ -32,33 +32,6 @@ const ENDINGS: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 fn text(path: &str) -> String {
     std::fs::read_to_string(project(path)).unwrap()
-}
-
-/// File name and content of each dashboard.
-fn dashboards() -> Vec<(String, Value)> {
-    let mut found: Vec<_> = std::fs::read_dir(project("grafana/dashboards"))
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let text = std::fs::read_to_string(&path).unwrap();
-            (name, serde_json::from_str(&text).unwrap())
-        })
-        .collect();
-    found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    assert!(5 < found.len(), "dashboards are missing");
-    found
-}
-
-fn list<'a>(value: &'a Value, at: &str) -> &'a [Value] {
-    value
-        .pointer(at)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
-}
-
-fn word<'a>(value: &'a Value, at: &str) -> &'a str {
-    value.pointer(at).and_then(Value::as_str).unwrap_or("")
 }
 
 /// Each metric of a query, with what stands before it and after it.
