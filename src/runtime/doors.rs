@@ -10,7 +10,6 @@ use super::config::{Config, HttpConfig, SourceKind};
 use super::http::behind::Health;
 use super::http::{Doors as Behind, Limits, ServeError, Server, StartError};
 use super::journal::Head;
-use super::kafka::tally::Tally;
 use super::keeper::Delivery;
 use super::metrics::{
     ConnectorMetrics, Metrics, Outcome as Became, RuleMetrics, SanctionStatus, Transition as Told,
@@ -68,7 +67,6 @@ pub struct Doors {
     server: Option<(Server, oneshot::Sender<()>)>,
     alerts: Vec<Alerts>,
     _watching: Option<Watching>,
-    kafka: Tally,
 }
 
 impl Doors {
@@ -81,6 +79,7 @@ impl Doors {
     ) -> Result<Self, DoorsError> {
         let metrics = Arc::new(Metrics::new(clock.now()));
         look_around(config, &metrics);
+        metrics.kafka.watch(&job.kafka);
         if let Some(exchange) = &job.exchange {
             exchange.count_with(metrics.exchange());
         }
@@ -148,7 +147,6 @@ impl Doors {
             server,
             alerts,
             _watching: watching,
-            kafka: job.kafka.clone(),
         })
     }
 
@@ -444,10 +442,6 @@ impl Watch for Doors {
             let sink = self.metrics.sink(&delivery.sink);
             sink.deliveries.inc_by(delivery.delivered);
             sink.failures.inc_by(delivery.failures);
-        }
-        for (topic, partition, reading) in self.kafka.readings() {
-            self.metrics
-                .partition((&topic, partition), reading.lag(), reading.watermark);
         }
         let waiting = deliveries.iter().map(|d| d.waiting).max().unwrap_or(0);
         self.metrics

@@ -13,6 +13,7 @@
 pub mod around;
 pub mod disposal;
 pub mod exchange;
+pub mod kafka;
 pub mod latency;
 mod registrar;
 pub mod rules;
@@ -26,6 +27,7 @@ use crate::engine::time::EventTime;
 use around::Around;
 pub use disposal::DisposalMetrics;
 pub use exchange::ExchangeMetrics;
+use kafka::KafkaMetrics;
 use latency::Latency;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -144,6 +146,8 @@ pub struct Metrics {
     pub http_connections_refused: IntCounter,
     /// The disk and the certificates.
     pub around: Around,
+    /// How far topics are read.
+    pub kafka: KafkaMetrics,
     exchange: ExchangeMetrics,
     disposal: DisposalMetrics,
     rule_set_since: IntGauge,
@@ -166,8 +170,6 @@ struct Families {
     end_to_end: GaugeVec,
     rule_set: IntGaugeVec,
     requests: IntCounterVec,
-    kafka_lag: IntGaugeVec,
-    kafka_watermark: IntGaugeVec,
 }
 
 impl Metrics {
@@ -220,10 +222,8 @@ impl Metrics {
                     r.int_gauge("fenghuo_exchange_reconciled_timestamp_seconds"),
                 ),
             ),
-            around: Around::new(
-                r.int_gauge("fenghuo_disk_free_bytes"),
-                r.int_gauges("fenghuo_certificate_expiry_timestamp_seconds"),
-            ),
+            around: Around::register(r),
+            kafka: KafkaMetrics::register(r),
             disposal: DisposalMetrics {
                 cases: r.int_gauges("fenghuo_disposal_cases"),
                 unclaimed: r.int_gauges("fenghuo_disposal_unclaimed"),
@@ -293,17 +293,6 @@ impl Metrics {
         &self.warnings
     }
 
-    /// How far a partition of a topic is read.
-    pub fn partition(&self, (topic, partition): (&str, i32), lag: u64, watermark: EventTime) {
-        let labels = [topic, &partition.to_string()];
-        let lag = i64::try_from(lag).unwrap_or(i64::MAX);
-        self.families.kafka_lag.with_label_values(&labels).set(lag);
-        if watermark != EventTime::MIN {
-            let gauge = self.families.kafka_watermark.with_label_values(&labels);
-            gauge.set(unix_seconds(watermark));
-        }
-    }
-
     /// The counts of a sink.
     pub fn sink(&self, name: &str) -> SinkMetrics {
         SinkMetrics {
@@ -371,6 +360,7 @@ impl Metrics {
     /// Everything as Prometheus text, ages and percentiles as of `now` (wall time).
     pub fn render(&self, now: EventTime) -> String {
         self.around.look();
+        self.kafka.look();
         for connector in lock(&self.connectors).values() {
             let last = EventTime(connector.last_record_ms.load(Ordering::Relaxed));
             connector.silence.set(age_seconds(last, now));
@@ -406,8 +396,6 @@ impl Families {
                 LATENESS_BUCKETS_SECONDS,
             ),
             watermark: r.int_gauges("fenghuo_connector_watermark_timestamp_seconds"),
-            kafka_lag: r.int_gauges("fenghuo_kafka_lag_messages"),
-            kafka_watermark: r.int_gauges("fenghuo_kafka_watermark_timestamp_seconds"),
             silence: r.gauges("fenghuo_connector_silence_seconds"),
             silence_limit: r.int_gauges("fenghuo_connector_silence_limit_seconds"),
             deliveries: r.int_counters("fenghuo_sink_deliveries_total"),

@@ -43,6 +43,9 @@ impl<'a> View<'a> {
         let _ = writeln!(out, "烽火 top  {url}  {}", self.state());
         let _ = writeln!(out, "{}", self.levels());
         let _ = writeln!(out, "{}", self.connectors());
+        if let Some(topics) = self.topics() {
+            let _ = writeln!(out, "{topics}");
+        }
         let _ = writeln!(out, "{}", self.sinks());
         for line in self.rules() {
             let _ = writeln!(out, "{line}");
@@ -127,6 +130,28 @@ impl<'a> View<'a> {
         table
     }
 
+    /// None without Kafka.
+    fn topics(&self) -> Option<Table> {
+        let lags = self.now.by("fenghuo_kafka_lag_messages", "topic");
+        let taken = self.now.by("fenghuo_kafka_messages_total", "topic");
+        let expired = self.now.by("fenghuo_kafka_expired_messages", "topic");
+        let mut table = table(&["主题", "读入", "每秒", "积压", "到期未读"]);
+        for (topic, lag) in &lags {
+            let of = [("topic", topic.as_str())];
+            let count = |counts: &BTreeMap<String, f64>| {
+                format!("{:.0}", counts.get(topic).copied().unwrap_or(0.0))
+            };
+            table.add_row([
+                topic.clone(),
+                count(&taken),
+                rate(self.rate("fenghuo_kafka_messages_total", &of)),
+                format!("{lag:.0}"),
+                count(&expired),
+            ]);
+        }
+        (!lags.is_empty()).then_some(table)
+    }
+
     fn sinks(&self) -> Table {
         let mut table = table(&["出口", "送达", "失败", "待送", "最久"]);
         let failures = self.now.by("fenghuo_sink_failures_total", "sink");
@@ -208,6 +233,7 @@ impl<'a> View<'a> {
             "records_per_second": self.rate("fenghuo_connector_records_total", &[]),
             "refused": self.now.by("fenghuo_connector_refused_total", "connector"),
             "silence_seconds": self.now.by("fenghuo_connector_silence_seconds", "connector"),
+            "kafka_lag_messages": self.now.by("fenghuo_kafka_lag_messages", "topic"),
             "outbox_entries": self.value("fenghuo_outbox_entries"),
             "outbox_oldest_seconds": self.value("fenghuo_outbox_oldest_seconds"),
             "sink_failures": self.now.by("fenghuo_sink_failures_total", "sink"),
@@ -245,6 +271,7 @@ fn span(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::engine::time::EventTime;
+    use crate::runtime::kafka::tally::Tally;
     use crate::runtime::metrics::warnings::Standing;
     use crate::runtime::metrics::{Metrics, Transition};
 
@@ -254,11 +281,16 @@ mod tests {
         let feed = metrics.connector("hotline-order", Some(1), EventTime(0));
         feed.records.inc_by(100);
         metrics.sink("file").deliveries.inc_by(7);
+        let tally = Tally::default();
+        tally.begins_at(&"in.orders".into(), 0, (5, EventTime::MIN), 2);
+        tally.ends_at(&"in.orders".into(), 0, 90);
+        metrics.kafka.watch(&tally);
         metrics.sink("webhook").failures.inc();
         metrics.rule_set("0123456789abcdef", EventTime(0));
         metrics.ready.set(1);
         let before = Sample::parse(&metrics.render(EventTime(7_000_000)));
         feed.records.inc_by(50);
+        tally.read_to(&"in.orders".into(), 0, (65, EventTime(0)));
         metrics.rule("CF-001").firings.inc_by(3);
         metrics.rule("TS-001").errors.inc();
         metrics.rule("TS-001").suspended.set(1);
@@ -289,6 +321,11 @@ mod tests {
             ╞═══════════════╪══════╪══════╪══════╪═════════════╪══════════╡
             │ hotline-order ┆ 150  ┆ 25.0 ┆ 0    ┆ 117 分 超时 ┆ 60 分    │
             └───────────────┴──────┴──────┴──────┴─────────────┴──────────┘
+            ┌───────────┬──────┬──────┬──────┬──────────┐
+            │ 主题      ┆ 读入 ┆ 每秒 ┆ 积压 ┆ 到期未读 │
+            ╞═══════════╪══════╪══════╪══════╪══════════╡
+            │ in.orders ┆ 60   ┆ 30.0 ┆ 25   ┆ 2        │
+            └───────────┴──────┴──────┴──────┴──────────┘
             ┌──────────┬──────┬────────┬──────┬──────┐
             │ 出口     ┆ 送达 ┆ 失败   ┆ 待送 ┆ 最久 │
             ╞══════════╪══════╪════════╪══════╪══════╡

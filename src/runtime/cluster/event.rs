@@ -178,9 +178,9 @@ impl EventLane {
         consumer.assign(&list).map_err(said)?;
         self.is_at_end = next == high;
         self.next = next;
-        self.spec
-            .tally
-            .ends_at(&self.spec.topic, self.spec.number(), high);
+        let (tally, topic, number) = (&self.spec.tally, &self.spec.topic, self.spec.number());
+        tally.begins_at(topic, number, (next, self.arrived_at), 0);
+        tally.ends_at(topic, number, high);
         Ok(consumer)
     }
 

@@ -8,6 +8,7 @@
 use super::desk::{Desk, Fresh, Shape, Standing, Unshaped};
 use super::handover::ExchangeSink;
 use super::lane::Breaker;
+use super::reconcile::Last;
 use super::{Adapter, Bundle, ExchangeError, Outcome, Parcel, Tried};
 use crate::runtime::clock::Clock;
 use crate::runtime::logging::chain;
@@ -169,8 +170,14 @@ impl Exchange {
         }
     }
 
-    /// Counts from now on with these.
+    /// Counts from now on with these. What the last daily comparison came to holds until the next: a difference does not go
+    /// away with a restart.
     pub fn count_with(&self, metrics: ExchangeMetrics) {
+        if self.shared.reconcile_at_ms.is_some()
+            && let Some(last) = Last::read(&self.shared.directory)
+        {
+            metrics.compared(&last);
+        }
         // Only the first ones count; a run has one set.
         let _ = self.shared.metrics.set(metrics);
     }

@@ -265,9 +265,13 @@ impl KafkaLane {
         };
         self.spec.tally.ends_at(&self.topic, number, high);
         let arrived_at = known.map_or(EventTime::MIN, |position| position.arrived_at);
+        let expired = known.map_or(0, |position| low.saturating_sub(position.offset));
+        if 0 < expired {
+            tracing::error!(topic = %self.topic, partition = number, expired, "messages expired before they were read; reading goes on without them");
+        }
         self.spec
             .tally
-            .read_to(&self.topic, number, (next, arrived_at));
+            .begins_at(&self.topic, number, (next, arrived_at), expired);
         Ok(Partition {
             file: file.into(),
             queue: VecDeque::new(),

@@ -15,6 +15,10 @@ pub struct Reading {
     pub end: u64,
     /// When the last record that went to the loop arrived by its own words.
     pub watermark: EventTime,
+    /// Messages that went to the loop since the run began, with those that were passed over as none.
+    pub taken: u64,
+    /// Messages that the broker had let go of before they were read, found when reading began.
+    pub expired: u64,
 }
 
 impl Default for Reading {
@@ -23,6 +27,8 @@ impl Default for Reading {
             next: 0,
             end: 0,
             watermark: EventTime::MIN,
+            taken: 0,
+            expired: 0,
         }
     }
 }
@@ -39,9 +45,25 @@ impl Reading {
 pub struct Tally(Arc<DashMap<(Arc<str>, i32), Reading>>);
 
 impl Tally {
+    /// Notes where reading of a partition begins, and how many messages before that are lost.
+    pub fn begins_at(
+        &self,
+        topic: &Arc<str>,
+        partition: i32,
+        (next, watermark): (u64, EventTime),
+        expired: u64,
+    ) {
+        let mut reading = self.0.entry((Arc::clone(topic), partition)).or_default();
+        reading.next = next;
+        reading.end = reading.end.max(next);
+        reading.watermark = watermark;
+        reading.expired = expired;
+    }
+
     /// Notes how far a partition is read.
     pub fn read_to(&self, topic: &Arc<str>, partition: i32, (next, watermark): (u64, EventTime)) {
         let mut reading = self.0.entry((Arc::clone(topic), partition)).or_default();
+        reading.taken += next.saturating_sub(reading.next);
         reading.next = next;
         reading.end = reading.end.max(next);
         reading.watermark = reading.watermark.max(watermark);
@@ -73,14 +95,15 @@ mod tests {
     fn lag_is_what_is_there_and_not_read() {
         let tally = Tally::default();
         let topic: Arc<str> = "orders".into();
+        tally.begins_at(&topic, 1, (3, EventTime(6)), 2);
         tally.ends_at(&topic, 1, 10);
         tally.read_to(&topic, 1, (4, EventTime(7)));
-        tally.read_to(&topic, 0, (3, EventTime(5)));
-        let readings: Vec<(i32, u64, i64)> = tally
+        tally.begins_at(&topic, 0, (3, EventTime(5)), 0);
+        let readings: Vec<_> = tally
             .readings()
             .iter()
-            .map(|(_, partition, r)| (*partition, r.lag(), r.watermark.0))
+            .map(|(_, partition, r)| (*partition, r.lag(), r.watermark.0, r.taken, r.expired))
             .collect();
-        assert_eq!(readings, [(0, 0, 5), (1, 6, 7)]);
+        assert_eq!(readings, [(0, 0, 5, 0, 0), (1, 6, 7, 1, 2)]);
     }
 }

@@ -6,6 +6,7 @@
 //! cost     both are looked at when someone reads the metrics: one system call, one small file a certificate
 //! source   statvfs(3); RFC 5280 §4.1.2.5
 
+use super::registrar::Registrar;
 use prometheus::{IntGauge, IntGaugeVec};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -32,11 +33,11 @@ pub struct Around {
 }
 
 impl Around {
-    pub(super) fn new(free: IntGauge, expiry: IntGaugeVec) -> Self {
+    pub(super) fn register(r: &Registrar<'_>) -> Self {
         Self {
             disk: OnceLock::new(),
-            free,
-            expiry,
+            free: r.int_gauge("fenghuo_disk_free_bytes"),
+            expiry: r.int_gauges("fenghuo_certificate_expiry_timestamp_seconds"),
             certificates: Mutex::default(),
         }
     }

@@ -5,6 +5,7 @@ use super::warnings::{BANDS, LINES_MAX};
 use super::*;
 use crate::engine::subject::view::Level;
 use crate::runtime::http::routes::ROUTES;
+use crate::runtime::kafka::tally::Tally;
 
 const NOW: EventTime = EventTime(1_772_294_400_000);
 
@@ -23,7 +24,9 @@ fn every_row_is_registered_and_shown() {
     metrics.connector("a", Some(36), NOW);
     metrics.rule("r");
     metrics.sink("file");
-    metrics.partition(("in", 0), 3, NOW);
+    let tally = Tally::default();
+    tally.begins_at(&"in".into(), 0, (3, NOW), 0);
+    metrics.kafka.watch(&tally);
     metrics.rule_set("0123456789abcdef", NOW);
     metrics.request("/healthz", 200);
     let dir = tempfile::tempdir().unwrap();
