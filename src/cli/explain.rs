@@ -2,25 +2,29 @@
 //!
 //! Both run the core again over the facts in durable state, with the rule set in force there or an older one of the same
 //! state; what is past retention is taken from the archive, if one is named. Nothing is changed. A line of the rule is shown
-//! with what it saw and compared. `warning explain` ends with a finding (exit code 1) if the warning cannot be written anew
-//! byte for byte, and says why.
+//! with what it saw and compared. `warning explain` asks the rule sets of the state that the warning may have been made by, unless
+//! one is named; it ends with a finding (exit code 1) if the warning cannot be written anew byte for byte, and says why.
 
 use super::args::{Format, GroundArgs};
 use super::ground::Ground;
 use super::look::the_warning;
 use super::{CliError, Ending, say, say_json};
 use crate::engine::event::SubjectKey;
-use crate::engine::explain::{Distance, Place, account, distances, places, reproduce};
+use crate::engine::explain::{
+    Distance, Place, Reproduction, account, distances, places, reproduce,
+};
+use crate::engine::judge::Court;
 use crate::engine::rule::{Rule, RuleSet, Traced};
 use crate::engine::schema::Stream;
+use crate::engine::settle::COMPOSITE;
 use crate::engine::subject::facts::Fact;
-use crate::engine::subject::state::Holdings;
-use crate::engine::subject::state::Subject;
+use crate::engine::subject::state::{Finding, Holdings, Subject};
 use crate::engine::subject::view::{Anchor, Verdict};
 use crate::engine::time::{EventTime, as_of};
+use crate::engine::warning::Warning;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// `rule explain`
@@ -77,32 +81,32 @@ pub(super) fn warning(id: &str, args: &GroundArgs, format: Format) -> Result<End
     };
     let subject = SubjectKey::parse(&warning.subject).map(|key| ground.subject(&key));
     let Some((subject, again)) = subject.transpose()?.flatten().and_then(|s| {
-        let again = reproduce(&ground.court(), &s, &warning.warning_id)?;
+        let again = reproduce(&ground.court(), &[], &s, &warning.warning_id)?;
         Some((s, again))
     }) else {
         say(&format!("{id}: 没有这条预警"));
         return Ok(Ending::Finding);
     };
-    let mut told = Vec::new();
-    if let Some(rule) = ground.set().rule(&warning.rule_id) {
-        let findings = subject.core.as_ref().map(|core| core.findings.as_slice());
-        let newest = findings
-            .unwrap_or_default()
-            .iter()
-            .filter(|f| f.rule.as_ref() == warning.rule_id)
-            .filter(|f| f.group.as_ref().map(|g| g.describe()).unwrap_or_default() == warning.group)
-            .max_by_key(|f| (f.since, f.anchor));
-        let place = newest.map(|f| Place {
-            anchor: f.anchor,
-            group: f.group.clone(),
-            as_of: f.judged_at,
-        });
-        told.extend(place.and_then(|place| tell(rule, &subject, &place)));
-    }
+    let (again, elders) = if again.is_same {
+        (again, Vec::new())
+    } else {
+        by_elders(&ground, &subject, (&warning, again))?
+    };
+    let findings = subject.core.as_ref().map(|core| core.findings.as_slice());
+    let newest = findings
+        .unwrap_or_default()
+        .iter()
+        .filter(|f| f.rule.as_ref() == warning.rule_id)
+        .filter(|f| f.group.as_ref().map(|g| g.describe()).unwrap_or_default() == warning.group)
+        .max_by_key(|f| (f.since, f.anchor));
+    let told = newest.and_then(|finding| tell_finding(&ground, &elders, (&subject, finding)));
+    let told = Vec::from_iter(told);
     let verdict = if again.is_same {
         format!(
-            "预警 {} 由 {} 项研判重算，逐字节一致",
-            warning.warning_id, again.findings
+            "预警 {} 由 {} 项研判重算，逐字节一致{}",
+            warning.warning_id,
+            again.findings,
+            older_part(&again, ground.set().hash())
         )
     } else {
         format!(
@@ -117,6 +121,91 @@ pub(super) fn warning(id: &str, args: &GroundArgs, format: Format) -> Result<End
     } else {
         Ending::Finding
     })
+}
+
+/// Asks the other rule sets of the state as well: rules may have changed since the warning was made.
+fn by_elders(
+    ground: &Ground,
+    subject: &Subject,
+    (warning, first): (&Warning, Reproduction),
+) -> Result<(Reproduction, Vec<RuleSet>), CliError> {
+    let core = subject.core.as_ref();
+    let findings = core
+        .map(|core| core.findings.as_slice())
+        .unwrap_or_default();
+    let rules: BTreeSet<&str> = if warning.rule_id == COMPOSITE {
+        findings.iter().map(|f| f.rule.as_ref()).collect()
+    } else {
+        BTreeSet::from([warning.rule_id.as_str()])
+    };
+    let elders = ground.elders(&rules)?;
+    let courts: Vec<Court<'_>> = elders.iter().map(|set| ground.court_of(set)).collect();
+    let again = reproduce(&ground.court(), &courts, subject, &warning.warning_id);
+    let mut again = again.unwrap_or(first);
+    // The findings of a retired rule are gone, its texts are not.
+    if again.findings == 0
+        && let Some(set) = elders
+            .iter()
+            .find(|set| set.rule(&warning.rule_id).is_some())
+    {
+        again.reasons.push(format!(
+            "当时的规则还在：fenghuo rule explain --subject {} --at \"{}\" --rule {} --rule-set {}",
+            warning.subject,
+            warning.last_event_at,
+            warning.rule_id,
+            short(set.hash())
+        ));
+    }
+    Ok((again, elders))
+}
+
+/// How much of it is by rule sets that are no longer in force.
+fn older_part(again: &Reproduction, in_force: &str) -> String {
+    let older = again.rule_sets.iter().filter(|(hash, _)| *hash != in_force);
+    let parts: Vec<String> = older
+        .map(|(hash, count)| format!("{count} 项按当时的规则集 {}", short(hash)))
+        .collect();
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!("（其中 {}）", parts.join("，"))
+    }
+}
+
+/// Enough of a hash to be found by.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
+
+/// The judgement behind a finding, by the first rule set that gives it again; by the one in force if none does.
+fn tell_finding(
+    ground: &Ground,
+    elders: &[RuleSet],
+    (subject, finding): (&Subject, &Finding),
+) -> Option<Told> {
+    let place = Place {
+        anchor: finding.anchor,
+        group: finding.group.clone(),
+        as_of: finding.judged_at,
+    };
+    let gives = |rule: &Rule| {
+        let verdict = account(rule, subject, &place).and_then(|traced| traced.verdict.ok());
+        verdict.is_some_and(|verdict| {
+            (&verdict.warning, &verdict.signal, &verdict.sanction)
+                == (&finding.warning, &finding.signal, &finding.sanction)
+        })
+    };
+    let mut sets = std::iter::once(ground.set()).chain(elders);
+    let by = sets.find(|set| set.rule(&finding.rule).is_some_and(|rule| gives(rule)));
+    let set = by.unwrap_or(ground.set());
+    let mut told = tell(set.rule(&finding.rule)?, subject, &place)?;
+    if set.hash() != ground.set().hash() {
+        told.text = format!("按当时的规则集 {}\n{}", short(set.hash()), told.text);
+        if let Some(json) = told.json.as_object_mut() {
+            json.insert("rule_set".to_owned(), json!(set.hash()));
+        }
+    }
+    Some(told)
 }
 
 /// One judgement, explained.

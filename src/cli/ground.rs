@@ -8,17 +8,23 @@ use crate::engine::event::SubjectKey;
 use crate::engine::explain::extend;
 use crate::engine::judge::Court;
 use crate::engine::province::Province;
-use crate::engine::rule::RuleSet;
+use crate::engine::rule::{RuleSet, RuleSources};
 use crate::engine::subject::state::Subject;
 use crate::runtime::archive;
 use crate::runtime::archive::slip::Wanted;
-use crate::runtime::journal::rule_sets;
+use crate::runtime::journal::{read_rules, rule_sets};
 use crate::runtime::recover::{Recovered, recover, rules_of};
+use crate::runtime::store::DiskStore;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+
+/// Older rule sets that are asked.
+const ELDERS_MAX: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Ground {
+    store: DiskStore,
     recovered: Recovered,
     /// Another rule set than the one in force.
     older: Option<RuleSet>,
@@ -51,6 +57,7 @@ impl Ground {
             }
         };
         Ok(Self {
+            store,
             recovered,
             older,
             archive: args.archive.clone(),
@@ -67,16 +74,54 @@ impl Ground {
     }
 
     pub(super) fn court(&self) -> Court<'_> {
-        let court = self.recovered.province.court();
         match &self.older {
-            // Who is suspended is known of the rule set in force only.
-            Some(set) => Court {
-                set,
-                suspended: &[],
-                ..court
-            },
-            None => court,
+            Some(set) => self.court_of(set),
+            None => self.recovered.province.court(),
         }
+    }
+
+    /// Judges by another rule set of the state.
+    pub(super) fn court_of<'a>(&'a self, set: &'a RuleSet) -> Court<'a> {
+        Court {
+            set,
+            // Who is suspended is known of the rule set in force only.
+            suspended: &[],
+            ..self.recovered.province.court()
+        }
+    }
+
+    /// The other rule sets of the state in which these rules have a text or a calendar of their own, each once; none if a rule set was
+    /// asked for.
+    pub(super) fn elders(&self, rules: &BTreeSet<&str>) -> Result<Vec<RuleSet>, CliError> {
+        let mut elders = Vec::new();
+        if self.older.is_some() {
+            return Ok(elders);
+        }
+        let texts = |sources: &RuleSources| {
+            let names: Vec<String> = rules.iter().map(|rule| format!("\"{rule}\"")).collect();
+            let mut texts = sources.files.clone();
+            texts.retain(|(_, text)| names.iter().any(|name| text.contains(name.as_str())));
+            texts.sort();
+            if !texts.is_empty() {
+                // Working days are judged by it.
+                texts.push((String::new(), sources.calendar.clone()));
+            }
+            texts
+        };
+        let in_force = read_rules(&self.store, self.set().hash())?;
+        let mut seen = Vec::from_iter(in_force.as_ref().map(texts));
+        for hash in rule_sets(&self.store)? {
+            let text = read_rules(&self.store, &hash)?.as_ref().map(texts);
+            let Some(text) = text.filter(|text| !text.is_empty() && !seen.contains(text)) else {
+                continue;
+            };
+            seen.push(text);
+            elders.push(rules_of(&self.store, &hash)?);
+            if elders.len() == ELDERS_MAX {
+                break;
+            }
+        }
+        Ok(elders)
     }
 
     /// A subject, with what it let go if there is an archive.

@@ -1,7 +1,7 @@
 //! Why a subject is warned of, or why not, and how far it is from another verdict.
 //!
 //! Everything here runs the core again over the facts that the subject holds: [`reproduce`] judges every finding of an
-//! episode anew and writes the warning anew, to be held against the stored one byte by byte; [`account`] judges one anchor
+//! episode anew, each by the rule set that gives it again, and writes the warning anew, to be held against the stored one byte by byte; [`account`] judges one anchor
 //! with all that the rule compared; [`distances`] judges it with supposed facts until the verdict is another one;
 //! [`extend`] puts facts back that are past retention and were archived.
 //! Nothing is kept: the subject that is looked at stays as it is.
@@ -22,10 +22,11 @@ use super::sentence::Sentence;
 use super::settle::{COMPOSITE, standing};
 use super::subject::facts::Facts;
 use super::subject::series::GroupKey;
-use super::subject::state::{Check, Finding, Subject};
+use super::subject::state::{Check, Finding, Status, Subject};
 use super::subject::view::Anchor;
 use super::time::{DAY_MS, EventTime, as_of};
 use super::warning::{Message, Warning};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What came of writing a stored warning anew.
@@ -35,12 +36,22 @@ pub struct Reproduction {
     pub is_same: bool,
     /// How many findings were judged anew.
     pub findings: usize,
+    /// How many of them each rule set gives again, by its hash.
+    pub rule_sets: BTreeMap<String, usize>,
     /// Why it is not the same, Chinese; empty if it is.
     pub reasons: Vec<String>,
 }
 
 /// Judges the findings behind a standing warning anew and writes it anew; `None` if the subject has no such warning.
-pub fn reproduce(court: &Court<'_>, subject: &Subject, warning_id: &str) -> Option<Reproduction> {
+///
+/// The words are those of the rule set in force, `court`. A finding that it does not give again was made by an older text of
+/// the rule: `elders` are asked in their order.
+pub fn reproduce(
+    court: &Court<'_>,
+    elders: &[Court<'_>],
+    subject: &Subject,
+    warning_id: &str,
+) -> Option<Reproduction> {
     let stored = warning(court, subject, warning_id)?;
     let is_mine = |f: &Finding| {
         stored.rule_id == COMPOSITE
@@ -57,21 +68,23 @@ pub fn reproduce(court: &Court<'_>, subject: &Subject, warning_id: &str) -> Opti
         .collect();
     core.findings.retain(|f| !is_mine(f));
     let mut reasons = Vec::new();
+    let mut rule_sets: BTreeMap<String, usize> = BTreeMap::new();
     for old in &mine {
-        let check = Check {
-            rule: Arc::clone(&old.rule),
-            group: old.group.clone(),
-            anchor: old.anchor,
-            at: old.judged_at,
-        };
-        court.judge_check(&mut again, &check, &mut Sentence::default());
-        let core = again.core_mut();
-        let found = core
-            .place_of(&old.rule, old.group.as_ref(), old.anchor)
-            .ok();
-        if found.and_then(|at| core.findings.get(at)) != Some(old) {
-            reasons.push(reason(court, subject, old));
+        let mut courts = std::iter::once(court).chain(elders);
+        match courts.find_map(|court| Some((court, judged(court, &again, old)?))) {
+            Some((court, with)) => {
+                again = with;
+                *rule_sets.entry(court.set.hash().to_owned()).or_default() += 1;
+            }
+            None => reasons.push(reason(court, elders, (subject, old))),
         }
+    }
+    let is_retired = stored.rule_id != COMPOSITE && court.set.rule(&stored.rule_id).is_none();
+    if mine.is_empty() && is_retired && stored.status != Status::Withdrawn {
+        reasons.push(format!(
+            "规则 {} 已停用，它的研判随停用而清除，无从重算",
+            stored.rule_id
+        ));
     }
     let line = warning(court, &again, warning_id);
     let bytes = |w: Warning| Message::Warning(Box::new(w)).to_line();
@@ -84,8 +97,24 @@ pub fn reproduce(court: &Court<'_>, subject: &Subject, warning_id: &str) -> Opti
     Some(Reproduction {
         is_same,
         findings: mine.len(),
+        rule_sets,
         reasons,
     })
+}
+
+/// The subject with this finding judged anew; `None` if that comes to something else.
+fn judged(court: &Court<'_>, subject: &Subject, old: &Finding) -> Option<Subject> {
+    let check = Check {
+        rule: Arc::clone(&old.rule),
+        group: old.group.clone(),
+        anchor: old.anchor,
+        at: old.judged_at,
+    };
+    let mut again = subject.clone();
+    court.judge_check(&mut again, &check, &mut Sentence::default());
+    let core = again.core_mut();
+    let at = core.place_of(&old.rule, old.group.as_ref(), old.anchor);
+    (core.findings.get(at.ok()?) == Some(old)).then_some(again)
 }
 
 fn warning(court: &Court<'_>, subject: &Subject, id: &str) -> Option<Warning> {
@@ -95,7 +124,7 @@ fn warning(court: &Court<'_>, subject: &Subject, id: &str) -> Option<Warning> {
     })
 }
 
-fn reason(court: &Court<'_>, subject: &Subject, old: &Finding) -> String {
+fn reason(court: &Court<'_>, elders: &[Court<'_>], (subject, old): (&Subject, &Finding)) -> String {
     let Some(at) = court.set.place(&old.rule) else {
         return format!("规则 {} 已不在规则集中", old.rule);
     };
@@ -119,8 +148,13 @@ fn reason(court: &Court<'_>, subject: &Subject, old: &Finding) -> String {
             old.rule, old.anchor_time
         );
     }
+    let tried = if elders.is_empty() {
+        String::new()
+    } else {
+        format!("，所存的另外 {} 个文本也得不出当时的结论", elders.len())
+    };
     format!(
-        "规则 {} 在 {} 的研判与重算不同：作出研判后规则文本已更换",
+        "规则 {} 在 {} 的研判与重算不同：作出研判后规则文本已更换{tried}",
         old.rule, old.anchor_time
     )
 }

@@ -3,14 +3,19 @@
 use crate::province::{Package, fenghuo};
 use fenghuo::engine::event::SubjectKey;
 use fenghuo::engine::explain::{Place, account, distances, reproduce};
+use fenghuo::engine::judge::Court;
 use fenghuo::engine::province::Province;
-use fenghuo::engine::settle::standing;
-use fenghuo::engine::subject::state::{Finding, Status};
+use fenghuo::engine::rule::RuleSet;
+use fenghuo::engine::settle::{COMPOSITE, standing};
+use fenghuo::engine::subject::state::{Finding, Status, Subject};
 use fenghuo::engine::subject::view::Verdict;
 use fenghuo::engine::warning::{Message, Warning};
 use fenghuo::runtime::recover::recover;
 use fenghuo::runtime::store::DiskStore;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Output;
+use std::sync::Arc;
 
 /// The warnings that stand, in the order of their ids, which are hashes: as good as random, and the same every time.
 fn warnings(province: &Province) -> Vec<Warning> {
@@ -60,7 +65,7 @@ fn holds(province: &Province, warning: &Warning) -> bool {
         .plus_ms(-province.set().scoring().late_ms_max);
     let key = SubjectKey::parse(&warning.subject).unwrap();
     let subject = province.subject(&key).unwrap();
-    let again = reproduce(&court, &subject, &warning.warning_id).unwrap();
+    let again = reproduce(&court, &[], &subject, &warning.warning_id).unwrap();
     let findings = &subject.core.as_ref().unwrap().findings;
     if !again.is_same {
         let is_kept = findings.iter().all(|f| kept_since <= f.anchor_time);
@@ -89,7 +94,7 @@ fn holds(province: &Province, warning: &Warning) -> bool {
     });
     if let Some(call) = of_rule.next().and_then(|finding| finding.warning.as_mut()) {
         call.points = 99;
-        let again = reproduce(&court, &other, &warning.warning_id).unwrap();
+        let again = reproduce(&court, &[], &other, &warning.warning_id).unwrap();
         assert!(!again.is_same && !again.reasons.is_empty());
     }
     true
@@ -119,7 +124,8 @@ fn stored_warnings_are_written_anew() {
             .take(wanted)
             .collect();
         assert_eq!(same.len(), wanted, "of {} warnings", all.len());
-        same[0].clone()
+        let of_rule = same.into_iter().find(|w| w.rule_id != COMPOSITE);
+        of_rule.unwrap().clone()
     };
     let id = chosen.warning_id.as_str();
     let out = explain(&package, &["warning", "explain", id]);
@@ -132,6 +138,75 @@ fn stored_warnings_are_written_anew() {
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(json["reproduction"]["is_same"], true);
     assert_eq!(json["rule_set"], chosen.rule_set.as_str());
+    explained_though_its_rule_changes(&package, &chosen);
+}
+
+/// The text of its rule changes; the warning is still explained by the one that made it. When the rule is gone, that is said.
+fn explained_though_its_rule_changes(package: &Package, chosen: &Warning) {
+    let id = chosen.warning_id.as_str();
+    let file = change_rule(package, &chosen.rule_id);
+    let out = explain(package, &["warning", "explain", id]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    let short = &chosen.rule_set[..12];
+    assert!(out.status.success(), "{text}");
+    assert!(
+        text.contains(&format!("项按当时的规则集 {short}）")),
+        "{text}"
+    );
+    assert!(
+        text.starts_with(&format!("按当时的规则集 {short}\n{} ", chosen.rule_id)),
+        "{text}"
+    );
+    std::fs::remove_file(file).unwrap();
+    package.run();
+    let out = explain(package, &["warning", "explain", id]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains(&format!("规则 {} 已停用", chosen.rule_id)),
+        "{text}"
+    );
+    let (at, set) = (chosen.last_event_at.as_str(), &chosen.rule_set);
+    let told = text
+        .lines()
+        .find(|line| line.contains("当时的规则还在"))
+        .unwrap();
+    assert!(
+        told.contains(&format!(
+            "--at \"{at}\" --rule {} --rule-set ",
+            chosen.rule_id
+        )),
+        "{text}"
+    );
+    let of = [
+        "--subject",
+        &chosen.subject,
+        "--at",
+        at,
+        "--rule",
+        &chosen.rule_id,
+    ];
+    let out = explain(
+        package,
+        &[&["rule", "explain"], &of[..], &["--rule-set", set]].concat(),
+    );
+    assert!(out.status.success(), "{out:?}");
+}
+
+/// Lets every message of a rule begin with another word, and puts that into force; gives the rule's file.
+fn change_rule(package: &Package, id: &str) -> PathBuf {
+    let folders = std::fs::read_dir(package.path("rules")).unwrap();
+    let files = folders.filter_map(|folder| std::fs::read_dir(folder.unwrap().path()).ok());
+    let paths = files.flatten().map(|file| file.unwrap().path());
+    let is_it = |text: &str| text.contains(&format!("\"{id}\",")) && text.contains("const RULE");
+    let (path, text) = paths
+        .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
+        .find(|(_, text)| is_it(text))
+        .unwrap();
+    assert!(text.contains("message: "), "{text}");
+    std::fs::write(&path, text.replace("message: ", "message: \"新：\" + ")).unwrap();
+    package.run();
+    path
 }
 
 #[test]
@@ -142,7 +217,7 @@ fn a_silent_rule_says_what_stopped_it_and_how_far_it_is() {
     use fenghuo::engine::schema::Stream;
     use fenghuo::engine::time::{EventTime, Precision};
     let set = crate::support::shipped_set();
-    let mut province = Province::new(std::sync::Arc::clone(&set), 2);
+    let mut province = Province::new(Arc::clone(&set), 2);
     let key = SubjectKey::parse("enterprise:91320106MA1TEST000").unwrap();
     for day in 1..4 {
         let (time, _) = EventTime::parse(&format!("2026-06-0{day}")).unwrap();
@@ -159,7 +234,7 @@ fn a_silent_rule_says_what_stopped_it_and_how_far_it_is() {
             subjects: vec![key.clone()],
             fields: Fields::new(),
         });
-        let input = Input::Event(std::sync::Arc::clone(&prepared.event));
+        let input = Input::Event(Arc::clone(&prepared.event));
         province.step(&[input], &[prepared], &Alone);
     }
     let subject = province.subject(&key).unwrap();
@@ -181,37 +256,37 @@ fn a_silent_rule_says_what_stopped_it_and_how_far_it_is() {
     assert_eq!(far, ["再有 2 件投诉举报即为黄色预警"]);
 }
 
-/// A subject of one penalty, with this fine.
-fn fined(
-    amount: i64,
-) -> (
-    std::sync::Arc<fenghuo::engine::rule::RuleSet>,
-    Province,
-    SubjectKey,
-) {
+/// The shipped tables with one rule: fines from this limit on.
+fn large(limit: i64) -> Arc<RuleSet> {
+    let mut sources = fenghuo::runtime::bundle::shipped_rules();
+    let rule = format!(
+        r#"//! 罚款数额大：罚款满一定数额的，应当关注。
+const RULE = #{{
+    id: "T-001", name: "罚款数额大", owner: "法规处", basis: ["《中华人民共和国行政处罚法》第六十三条"],
+    on: ["penalty"], params: #{{ limit: {limit} }},
+}};
+fn decide(ev, who, p) {{
+    let fine = ev.amount ?? 0;
+    if fine < p.limit {{ return; }}
+    warn(#{{ level: "黄", score: 5, message: `罚款 ${{fine}} 元` }})
+}}
+fn test_a() {{ let t = scenario(); t.add("penalty", "2026-01-01", #{{ amount: {limit} }}); t.expect("黄", "罚款"); }}
+fn test_b() {{ let t = scenario(); t.add("penalty", "2026-01-01", #{{ amount: 9999 }}); t.expect_none(); }}
+"#
+    );
+    sources.files = vec![("penalty/large.rhai".to_owned(), rule)];
+    Arc::new(RuleSet::load(&sources).unwrap_or_else(|d| panic!("{d:?}")))
+}
+
+/// A subject of one penalty, with this fine, judged by a rule for fines from 10,000 on.
+fn fined(amount: i64) -> (Arc<RuleSet>, Province, SubjectKey) {
     use fenghuo::engine::event::{Event, Fields, Op, Validity, Value};
     use fenghuo::engine::input::{Alone, Input};
     use fenghuo::engine::record::Prepared;
     use fenghuo::engine::schema::{Stream, field};
     use fenghuo::engine::time::{EventTime, Precision};
-    let mut sources = fenghuo::runtime::bundle::shipped_rules();
-    let rule = r#"//! 罚款数额大：罚款满一万元的，应当关注。
-const RULE = #{
-    id: "T-001", name: "罚款数额大", owner: "法规处", basis: ["《中华人民共和国行政处罚法》第六十三条"],
-    on: ["penalty"], params: #{ limit: 10000 },
-};
-fn decide(ev, who, p) {
-    let fine = ev.amount ?? 0;
-    if fine < p.limit { return; }
-    warn(#{ level: "黄", score: 5, message: `罚款 ${fine} 元` })
-}
-fn test_a() { let t = scenario(); t.add("penalty", "2026-01-01", #{ amount: 10000 }); t.expect("黄", "罚款"); }
-fn test_b() { let t = scenario(); t.add("penalty", "2026-01-01", #{ amount: 9999 }); t.expect_none(); }
-"#;
-    sources.files = vec![("penalty/large.rhai".to_owned(), rule.to_owned())];
-    let set = fenghuo::engine::rule::RuleSet::load(&sources);
-    let set = std::sync::Arc::new(set.unwrap_or_else(|d| panic!("{d:?}")));
-    let mut province = Province::new(std::sync::Arc::clone(&set), 2);
+    let set = large(10_000);
+    let mut province = Province::new(Arc::clone(&set), 2);
     let key = SubjectKey::parse("enterprise:91320106MA1TEST000").unwrap();
     let (time, _) = EventTime::parse("2026-06-01").unwrap();
     let mut fields = Fields::new();
@@ -229,7 +304,7 @@ fn test_b() { let t = scenario(); t.add("penalty", "2026-01-01", #{ amount: 9999
         subjects: vec![key.clone()],
         fields,
     });
-    let input = Input::Event(std::sync::Arc::clone(&prepared.event));
+    let input = Input::Event(Arc::clone(&prepared.event));
     province.step(&[input], &[prepared], &Alone);
     (set, province, key)
 }
@@ -262,6 +337,68 @@ fn an_amount_says_at_which_number_the_verdict_turns_and_lines_say_what_they_saw(
     }
 }
 
+/// The id of a subject's first warning.
+fn warning_of(province: &Province, subject: &Subject) -> String {
+    let all = standing(&province.court(), subject);
+    let id = all.into_iter().find_map(|message| match message {
+        Message::Warning(warning) => Some(warning.warning_id),
+        _ => None,
+    });
+    id.unwrap()
+}
+
+#[test]
+fn a_warning_of_an_older_text_is_written_anew_by_that_text() {
+    let (old, mut province, key) = fined(12_000);
+    province.change_rules(&large(20_000));
+    let subject = province.subject(&key).unwrap();
+    let id = warning_of(&province, &subject);
+    let court = province.court();
+    let by = |set| Court {
+        set,
+        suspended: &[],
+        ..court
+    };
+    let other = large(15_000);
+    for (elders, reason) in [
+        (vec![], "规则文本已更换"),
+        (
+            vec![by(&other)],
+            "规则文本已更换，所存的另外 1 个文本也得不出",
+        ),
+    ] {
+        let again = reproduce(&court, &elders, &subject, &id).unwrap();
+        assert!(
+            !again.is_same && again.reasons[0].contains(reason),
+            "{again:?}"
+        );
+    }
+    let again = reproduce(&court, &[by(&other), by(&old)], &subject, &id).unwrap();
+    assert!(again.is_same, "{again:?}");
+    assert_eq!(
+        again.rule_sets,
+        BTreeMap::from([(old.hash().to_owned(), 1)])
+    );
+}
+
+#[test]
+fn a_warning_of_a_retired_rule_is_not_said_to_be_written_anew() {
+    let (_, mut province, key) = fined(12_000);
+    let mut sources = fenghuo::runtime::bundle::shipped_rules();
+    sources
+        .files
+        .retain(|(file, _)| file == "complaint/surge.rhai");
+    province.change_rules(&Arc::new(RuleSet::load(&sources).unwrap()));
+    let subject = province.subject(&key).unwrap();
+    let id = warning_of(&province, &subject);
+    let again = reproduce(&province.court(), &[], &subject, &id).unwrap();
+    assert!(!again.is_same);
+    assert_eq!(
+        again.reasons,
+        ["规则 T-001 已停用，它的研判随停用而清除，无从重算"]
+    );
+}
+
 #[test]
 fn a_fact_past_retention_is_put_back_from_the_archive() {
     let (set, province, key) = fined(12_000);
@@ -271,25 +408,17 @@ fn a_fact_past_retention_is_put_back_from_the_archive() {
         let (stream, facts) = facts.streams().next().unwrap();
         facts[0].event(stream).unwrap()
     };
-    let id = {
-        let court = province.court();
-        let standing = standing(&court, &subject);
-        standing.iter().find_map(|m| match m {
-            Message::Warning(w) => Some(w.warning_id.clone()),
-            _ => None,
-        })
-    };
-    let id = id.unwrap();
+    let id = warning_of(&province, &subject);
     let court = province.court();
     subject
         .facts_mut()
         .unwrap()
         .remove(event.stream, event.record_key());
-    assert!(!reproduce(&court, &subject, &id).is_some_and(|again| again.is_same));
+    assert!(!reproduce(&court, &[], &subject, &id).is_some_and(|again| again.is_same));
     assert_eq!(
         fenghuo::engine::explain::extend(&mut subject, vec![event.clone(), event]),
         1
     );
-    assert!(reproduce(&court, &subject, &id).unwrap().is_same);
+    assert!(reproduce(&court, &[], &subject, &id).unwrap().is_same);
     assert_eq!(court.set.hash(), set.hash());
 }
