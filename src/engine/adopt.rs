@@ -3,7 +3,8 @@
 //! Windows, facts and counts stay. What a rule had said that is no longer in force is ended aloud. A suspended rule whose
 //! text has changed is given another chance, and what it owes is judged now. A new text judges what comes from now on, and what
 //! is kept of as much of the past as its manifest asks for (`fill`): that is recorded, and wakes nobody. From which event time
-//! on each rule has judged everything is noted, so that no gap is silent.
+//! on each rule has judged everything is noted, so that no gap is silent. What collectives have not counted until now is counted
+//! from what individuals keep ([`super::recount`]), before rules about collectives catch up.
 //!
 //! cost     one pass over the subjects about which a rule has said something; over all of them when a rule catches up
 
@@ -74,23 +75,7 @@ impl Province {
                 catches.extend(self.enter(at, (manifest, before.is_some()), clock));
             }
         }
-        let seq = self.globals.seq;
-        let suspended = self.suspensions().to_vec();
-        let court = Court {
-            set,
-            suspended: &suspended,
-            clock,
-            check_every: 0,
-            stopwatch: None,
-            is_filling: false,
-        };
-        let mut outputs = Vec::new();
-        let mut filled = vec![0_u64; set.rules().len()];
-        for shard in self.shards_mut() {
-            let mut out = Outputs::default();
-            shard.adopt(&court, seq, &catches, (&mut filled, &mut out));
-            outputs.push(out);
-        }
+        let (outputs, filled) = self.catch_up(&old, &catches);
         for (conduct, count) in self.globals.conduct.iter_mut().zip(filled) {
             if 0 < count {
                 conduct.filled = count;
@@ -100,6 +85,34 @@ impl Province {
         self.gather(outputs, &mut outcome);
         self.recalculate(&mut outcome);
         outcome
+    }
+
+    /// Individuals first, then what collectives count of them, then collectives; with how many anchors each rule was filled.
+    fn catch_up(&mut self, old: &RuleSet, catches: &[Catch]) -> (Vec<Outputs>, Vec<u64>) {
+        let (seq, set) = (self.globals.seq, Arc::clone(self.set()));
+        let suspended = self.suspensions().to_vec();
+        let court = Court {
+            set: &set,
+            suspended: &suspended,
+            clock: self.clock(),
+            check_every: 0,
+            stopwatch: None,
+            is_filling: false,
+        };
+        let mut outputs = Vec::new();
+        let mut filled = vec![0_u64; set.rules().len()];
+        for is_collective in [false, true] {
+            if is_collective {
+                self.recount(old);
+            }
+            for shard in self.shards_mut() {
+                let mut out = Outputs::default();
+                let place = (seq, is_collective);
+                shard.adopt(&court, place, catches, (&mut filled, &mut out));
+                outputs.push(out);
+            }
+        }
+        (outputs, filled)
     }
 
     /// Notes from when on a text that is new in force judges, and how much of the past it sees; gives what it has to catch up with.
@@ -159,18 +172,19 @@ impl Shard {
     fn adopt(
         &mut self,
         court: &Court<'_>,
-        seq: u64,
+        place: (u64, bool),
         catches: &[Catch],
         (filled, out): (&mut [u64], &mut Outputs),
     ) {
-        for key in self.keys() {
+        let mut keys = self.keys();
+        keys.retain(|key| key.kind.is_collective() == place.1);
+        for key in keys {
             let Some(subject) = self.get(&key) else {
                 continue;
             };
             if subject.core.is_none() && catches.is_empty() {
                 continue;
             }
-            let place = (seq, key.kind.is_collective());
             let subject = self.subject_mut(&key);
             let retired = retire(court, subject);
             collect(court, place, &key, retired, Sentence::default(), out);

@@ -12,6 +12,7 @@
 //!          subject as of the same time is answered once, so anchors are judged one after the other, each by all its rules
 
 use super::event::{Event, RecordKey};
+use super::recount::counted_days;
 use super::rule::{Judgement, Memo, Rule, RuleSet};
 use super::sentence::{Changed, RuleFault, Sentence, Spoken, Stopwatch, count, finding_of};
 use super::subject::series::GroupKey;
@@ -135,7 +136,9 @@ impl Court<'_> {
         since: EventTime,
         out: &mut Sentence,
     ) -> u64 {
-        let Some(rule) = self.set.rules().get(at) else {
+        let rule = self.set.rules().get(at);
+        let is_about = |rule: &&Arc<Rule>| rule.manifest().subjects.contains(&subject.key.kind);
+        let Some(rule) = rule.filter(is_about) else {
             return 0;
         };
         let mut bench = Bench {
@@ -144,11 +147,14 @@ impl Court<'_> {
             out,
         };
         let anchors = bench.anchors(rule, since, EventTime::MAX);
-        let count = u64::try_from(anchors.len()).unwrap_or(u64::MAX);
-        for (key, _) in anchors {
-            bench.judge_by(&[at], Anchor::Fact(key), None, None);
+        let days = counted_days(bench.subject, rule, since);
+        for (key, _) in &anchors {
+            bench.judge_by(&[at], Anchor::Fact(*key), None, None);
         }
-        count
+        for (group, day) in &days {
+            bench.judge_by(&[at], Anchor::Day(*day), Some(group), None);
+        }
+        u64::try_from(anchors.len() + days.len()).unwrap_or(u64::MAX)
     }
 
     fn is_frozen(&self, as_of: EventTime) -> bool {

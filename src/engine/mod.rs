@@ -18,6 +18,7 @@ pub mod connector;
 // From an event to its place in the stream.
 pub mod input;
 pub mod record;
+mod recount;
 pub mod province;
 pub mod adopt;
 pub mod owner;

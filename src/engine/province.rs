@@ -135,6 +135,14 @@ impl Province {
         &mut self.shards
     }
 
+    /// The subject of this key, to be changed.
+    pub(super) fn subject_mut(&mut self, key: &Arc<SubjectKey>) -> Option<&mut Subject> {
+        let place = self.place(key);
+        self.shards
+            .get_mut(place)
+            .map(|shard| shard.subject_mut(key))
+    }
+
     /// The subject of this key.
     pub fn subject(&self, key: &SubjectKey) -> Option<Cow<'_, Subject>> {
         self.shards

@@ -124,7 +124,7 @@ pub(super) fn tally_findings(
     }
 }
 
-fn anchor_event(
+pub(super) fn anchor_event(
     subject: &Subject,
     finding: &Finding,
     given: Option<&Arc<Event>>,
@@ -141,7 +141,12 @@ fn anchor_event(
     fact.event(stream).map(Arc::new)
 }
 
-fn finding_event(subject: &Subject, finding: &Finding, anchor: &Event, rule: &str) -> Event {
+pub(super) fn finding_event(
+    subject: &Subject,
+    finding: &Finding,
+    anchor: &Event,
+    rule: &str,
+) -> Event {
     let mut fields = Fields::new();
     let points = match (&finding.warning, &finding.signal) {
         (Some(warning), _) => warning.points,

@@ -8,6 +8,7 @@ use fenghuo::engine::province::Province;
 use fenghuo::engine::record::Prepared;
 use fenghuo::engine::rule::{RuleSet, RuleSources};
 use fenghuo::engine::schema::{Stream, field};
+use fenghuo::engine::subject::state::Holdings;
 use fenghuo::engine::time::{DAY_MS, EventTime, Precision};
 use fenghuo::engine::warning::Message;
 use fenghuo::engine::work::Sent;
@@ -54,13 +55,19 @@ fn complaint(number: usize, (day, firm): (i32, u8)) -> Event {
         precision: Precision::Second,
         arrived_at: at,
         validity: Validity::Valid,
-        subjects: vec![firm_key(firm)],
+        subjects: vec![firm_key(firm), region_key(firm)],
         fields,
     }
 }
 
 fn firm_key(firm: u8) -> SubjectKey {
     SubjectKey::new(SubjectKind::Enterprise, &format!("f{firm}"))
+}
+
+/// Firms lie in one of two cities.
+fn region_key(firm: u8) -> SubjectKey {
+    let code = ["320100", "320500"][usize::from(firm % 2)];
+    SubjectKey::new(SubjectKind::Region, code)
 }
 
 fn step(province: &mut Province, first: usize, days: &[(i32, u8)]) -> Outcome {
@@ -87,6 +94,13 @@ fn told(outcome: &Outcome) -> Vec<String> {
         let word = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         told.push(format!("{} {}", word("rule_id"), word("transition")));
     }
+    told
+}
+
+/// What is told anew.
+fn raised(outcome: &Outcome) -> Vec<String> {
+    let mut told = told(outcome);
+    told.retain(|line| line.ends_with(" raised"));
     told
 }
 
@@ -254,8 +268,65 @@ fn a_challenger_is_held_against_its_champion() {
     assert_eq!(keys(&duel.added), ["enterprise:f3"]);
 }
 
+/// What the cities have counted.
+fn counted(province: &Province) -> Vec<String> {
+    let regions = [0, 1].map(|firm| province.subject(&region_key(firm)));
+    let groups = regions
+        .iter()
+        .flatten()
+        .map(|region| match &region.holdings {
+            Holdings::Groups(groups) => format!("{} {:?}", region.key, groups.0),
+            Holdings::Facts(_) => panic!("a region keeps no facts"),
+        });
+    groups.collect()
+}
+
+/// Rules on cities: by kind of complaint, and by what rules found.
+fn on_cities(least: u32) -> Vec<(String, String)> {
+    let of = |id, stream: &str, by| {
+        let manifest = format!("subject: \"region\", by: [\"{by}\"], fill: \"60d\"");
+        let (file, text) = rule(id, &manifest, "30d", least);
+        (
+            file,
+            text.replace("\"complaint\"", &format!("\"{stream}\"")),
+        )
+    };
+    vec![
+        base(),
+        rule("XX-001", "", "30d", 2),
+        of("XX-002", "complaint", "problem_type"),
+        of("XX-003", "finding", "rule"),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A rule on cities that comes later, or goes and comes back, finds the counts that it would have made.
+    #[test]
+    fn cities_count_as_if_they_had_been_asked_from_the_start(
+        mut days in proptest::collection::vec((0..55_i32, 0..4_u8), 1..40),
+        cuts in (0_usize..40, 0_usize..40),
+        was_there in any::<bool>(),
+        least in 1_u32..4,
+    ) {
+        days.sort_unstable();
+        let (gone, back) = (cuts.0.min(cuts.1).min(days.len()), cuts.0.max(cuts.1).min(days.len()));
+        let without = || set(vec![base(), rule("XX-001", "", "30d", 2)]);
+        let with = || set(on_cities(least));
+        let mut always = Province::new(with(), 2);
+        step(&mut always, 0, &days);
+        let mut later = Province::new(if was_there { with() } else { without() }, 3);
+        step(&mut later, 0, &days[..gone]);
+        later.change_rules(&without());
+        step(&mut later, gone, &days[gone..back]);
+        prop_assert_eq!(raised(&later.change_rules(&with())), Vec::<String>::new());
+        step(&mut later, back, &days[back..]);
+        prop_assert_eq!(counted(&later), counted(&always));
+        for id in ["XX-001", "XX-002", "XX-003"] {
+            prop_assert_eq!(findings(&later, id), findings(&always, id));
+        }
+    }
 
     /// Filled back far enough, a rule knows what it would have known had it been there from the start.
     #[test]

@@ -281,7 +281,7 @@ impl Literal {
                 .map(Into::into)
                 .collect(),
             by: self.by(&subjects, &on, report),
-            fill_ms: self.fill(&subjects, report),
+            fill_ms: self.span("fill", 0, report),
             challenges: self.challenges(status, report),
             subjects,
             on,

@@ -8,24 +8,10 @@ use super::compiled::Rule;
 use super::diagnostic::{Diagnostic, Report};
 use super::manifest::{Literal, RuleStatus};
 use super::scan::{Word, words};
-use crate::engine::event::SubjectKind;
 use rhai::Position;
 use std::sync::Arc;
 
 impl Literal {
-    pub(super) fn fill(&self, subjects: &[SubjectKind], report: &mut Report<'_>) -> i64 {
-        let ms = self.span("fill", 0, report);
-        if 0 < ms && subjects.iter().any(|kind| kind.is_collective()) {
-            report.error(
-                "bad-manifest",
-                self.place("fill"),
-                "群体(区域、行业、部门)的规则不能补判:群体只留计数,不留记录",
-                "去掉 fill;要看过去会怎样,用 fenghuo rule backtest",
-            );
-        }
-        ms
-    }
-
     pub(super) fn challenges(
         &self,
         status: RuleStatus,
