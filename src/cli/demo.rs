@@ -5,7 +5,7 @@ use super::generate::package;
 use super::look::FileError;
 use super::run::{report, run_config};
 use super::{CliError, Ending, say};
-use crate::generate::Plan;
+use crate::generate::{Feed, Officers, Plan};
 use crate::runtime::assembly::Parts;
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::config::Config;
@@ -32,6 +32,7 @@ pub(super) fn demo(args: &DemoArgs, format: Format) -> Result<Ending, CliError> 
     };
     empty(&dir)?;
     package(&dir, &Plan::new(args.subjects, args.events, args.seed))?;
+    rehearse(&dir)?;
     let config = Config::load(&dir.join("fenghuo.toml"))?;
     let digest = Digest::default();
     let watch = Stopwatch::start();
@@ -45,6 +46,30 @@ pub(super) fn demo(args: &DemoArgs, format: Format) -> Result<Ending, CliError> 
     }
     drop(scratch);
     Ok(Ending::Fine)
+}
+
+/// Lets officers answer the warnings that will come: what they do, and what they find out, are feeds like any other. A run over the
+/// province without them says which warnings those are; its state and outputs are not kept.
+fn rehearse(dir: &Path) -> Result<(), CliError> {
+    let real = dir.join("fenghuo.toml");
+    let config = std::fs::read_to_string(&real)?;
+    let rehearsal = dir.join("rehearsal");
+    std::fs::create_dir(&rehearsal)?;
+    let apart = config
+        .replace("state = \"state\"", "state = \"rehearsal/state\"")
+        .replace("dir = \"out\"", "dir = \"rehearsal/out\"");
+    let file = dir.join("rehearsal.toml");
+    std::fs::write(&file, apart)?;
+    let loaded = Config::load(&file)?;
+    run_config(&loaded, Parts::shipped()?, dir, true, &Digest::default())?;
+    let steps = std::fs::read_to_string(rehearsal.join("out/tasks.jsonl"))?;
+    let officers = Officers::of(&steps);
+    std::fs::write(dir.join("action.jsonl"), officers.actions)?;
+    std::fs::write(dir.join(Feed::Feedback.file_name()), officers.feedback)?;
+    let acts = "\n[[source]]\nkind = \"file\"\nconnector = \"action\"\npath = \"action.jsonl\"\norder = \"event-time\"\n";
+    std::fs::write(&real, config + acts)?;
+    std::fs::remove_file(&file)?;
+    Ok(std::fs::remove_dir_all(&rehearsal)?)
 }
 
 /// Makes the directory; one that holds something is left alone.

@@ -119,7 +119,7 @@ impl Maker<'_> {
         let listed = office_days_after(day + 5, 2);
         self.list_abnormal(firm, listed, OUT_OF_REACH, true);
         let later = office_days_after(listed, 3);
-        self.send_feedback(firm, later, "属实", true);
+        self.send_feedback(firm, later, ("属实", Some("TS-003")));
         listed
     }
 

@@ -28,6 +28,7 @@ mod feed;
 mod firm;
 mod inspect;
 mod make;
+mod officers;
 mod order;
 mod package;
 mod place;
@@ -40,6 +41,7 @@ mod trade;
 
 pub use dirt::{Dirt, Kind, KindSpec};
 pub use feed::{Feed, Feeds, FileFeeds, MemoryFeeds};
+pub use officers::Officers;
 pub use package::{Folders, PERSONAL_KEY, write_package};
 pub use summary::{Summary, Truth, configuration};
 

@@ -11,8 +11,9 @@ use super::inspect::is_spotless;
 use super::make::{Maker, Standing, date_text, time_text};
 use super::record::{Record, Text, quote};
 use super::season::{Season, office_days_after};
-use crate::engine::event::Op;
+use crate::engine::event::{Op, SubjectKey, SubjectKind};
 use crate::engine::time::EventTime;
+use crate::engine::warning::transition_id;
 use std::fmt::Write;
 
 /// Reasons for the list of abnormal operations.
@@ -309,17 +310,16 @@ impl Maker<'_> {
         if let Some(index) = self.busy_firm() {
             let firm = self.firm(index);
             let verdict = self.dice.pick(&["属实", "部分属实", "不属实", "无法核实"]);
-            self.send_feedback(&firm, season.day, verdict, false);
+            self.send_feedback(&firm, season.day, (verdict, None));
         }
     }
 
-    /// A report on a firm.
+    /// A report on a firm: on the first warning of this rule, or on a clue of the national platform.
     pub(super) fn send_feedback(
         &mut self,
         firm: &Firm,
         day: i32,
-        verdict: &str,
-        is_evidence: bool,
+        (verdict, rule): (&str, Option<&str>),
     ) {
         let number = self.next_number();
         let district = self.firms.places.at(firm.place);
@@ -340,14 +340,16 @@ impl Maker<'_> {
         let _ = write!(line, ",\"region:{code}\"],\"fields\":{{\"name\":");
         quote(&mut line, &firm.name);
         line.push_str(",\"warning_id\":");
-        quote(&mut line, &format!("GJ{number:012}"));
+        let subject = SubjectKey::new(SubjectKind::Enterprise, &firm.uscc);
+        let id = rule.map(|rule| transition_id(&subject, rule, 1));
+        quote(&mut line, &id.unwrap_or_else(|| format!("GJ{number:012}")));
         line.push_str(",\"verdict\":");
         quote(&mut line, verdict);
         line.push_str(",\"unit\":");
         quote(&mut line, &unit);
         let _ = write!(line, ",\"disposal\":{disposal}}}}}");
         let mut record = Record::new(Feed::Feedback, vec![("line", Text::from(line))]);
-        record.is_evidence = is_evidence;
+        record.is_evidence = rule.is_some();
         self.send(record, at.plus_ms(60_000));
     }
 }
