@@ -16,6 +16,7 @@ use crate::runtime::exchange::worker::Exchange;
 use crate::runtime::store::StoreError;
 use serde_json::json;
 use std::path::Path;
+use std::time::Duration;
 
 /// `exchange`
 pub(super) fn exchange(args: &ExchangeArgs, format: Format) -> Result<Ending, CliError> {
@@ -125,6 +126,10 @@ fn need(config: &ExchangeConfig) -> Result<Exchange, CliError> {
 /// Sends all that may be sent now, and stops where a lane has to wait.
 fn send(config: &ExchangeConfig, format: Format) -> Result<Ending, CliError> {
     let exchange = need(config)?;
+    // The far end may still be taking what the engine sent before it stopped; that rests first.
+    while let Some(left_ms) = exchange.doubt_left_ms() {
+        std::thread::park_timeout(Duration::from_millis(left_ms));
+    }
     while 0 < exchange.round()?.0 {}
     let standing = exchange.standing();
     show(&standing, format);

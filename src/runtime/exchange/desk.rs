@@ -115,6 +115,8 @@ pub struct Desk {
     queues: BTreeMap<String, Queue>,
     /// The head of each lane that has one, and whose it is: what [`Desk::ready`] goes through, longest waiting first.
     heads: BTreeMap<u64, String>,
+    /// Until when the far end may still be taking what a process that is gone has sent, ms.
+    doubt_until_ms: i64,
 }
 
 impl fmt::Debug for Desk {
@@ -184,7 +186,21 @@ impl Desk {
             mark,
             queues,
             heads,
+            doubt_until_ms: i64::MIN,
         })
+    }
+
+    /// Lets what a process that is gone may have sent rest until this time: asked earlier, the far end would say that it does not have
+    /// what it is still taking.
+    pub fn rest_doubts(&mut self, until_ms: i64) {
+        self.doubt_until_ms = until_ms;
+    }
+
+    /// How long they still rest; none when nothing does.
+    pub fn doubt_left_ms(&self, now_ms: i64) -> Option<u64> {
+        let left = self.doubt_until_ms.saturating_sub(now_ms);
+        let is_any = self.queues.values().any(|queue| queue.is_doubtful);
+        u64::try_from(left).ok().filter(|left| is_any && 0 < *left)
     }
 
     /// How far outputs are taken, and the receipts.
@@ -273,7 +289,13 @@ impl Desk {
             let Some(queue) = self.queues.get(subject).filter(|_| !busy.contains(subject)) else {
                 continue;
             };
-            match next(&queue.lane, true, now_ms) {
+            let may = match next(&queue.lane, true, now_ms) {
+                Next::Send if queue.is_doubtful && now_ms < self.doubt_until_ms => {
+                    Next::Wait(self.doubt_until_ms)
+                }
+                may => may,
+            };
+            match may {
                 Next::Send => {
                     let attempts = queue.lane.attempts.max(u32::from(queue.is_doubtful));
                     let depth = if is_deep { room } else { 1 };

@@ -432,6 +432,10 @@ impl Adapter for Gateway {
             })
     }
 
+    fn doubt_ms(&self) -> i64 {
+        i64::try_from(self.config.timeout_ms).unwrap_or(i64::MAX)
+    }
+
     fn list(&self) -> Result<Vec<Held>, String> {
         let secret = self
             .secret()

@@ -135,6 +135,10 @@ pub trait Adapter: Send + Sync {
     /// the far end has it.
     fn send(&self, parcel: &Parcel, attempts: u32) -> Outcome;
     /// How many parcels go together, and how seldom.
+    /// How long the far end may go on taking a message whose sender is gone, ms; nothing when taking is one act.
+    fn doubt_ms(&self) -> i64 {
+        0
+    }
     fn bundle(&self) -> Bundle {
         Bundle::default()
     }

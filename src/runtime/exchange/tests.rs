@@ -27,6 +27,7 @@ struct FarEnd {
     is_good: bool,
     /// Answers everything with 503.
     is_down: AtomicBool,
+    doubt_ms: i64,
 }
 
 impl FarEnd {
@@ -74,6 +75,10 @@ impl Adapter for Arc<FarEnd> {
             5 => Outcome::Untrusted("expired".into()),
             _ => self.receipt(parcel),
         }
+    }
+
+    fn doubt_ms(&self) -> i64 {
+        self.doubt_ms
     }
 
     fn list(&self) -> Result<Vec<Held>, String> {
@@ -143,6 +148,36 @@ fn drain(exchange: &Exchange, clock: &Clock) -> Result<(), super::ExchangeError>
         }
     }
     panic!("it never ends");
+}
+
+#[test]
+fn what_a_gone_process_may_have_sent_rests_until_the_far_end_must_have_taken_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let far = Arc::new(FarEnd {
+        is_good: true,
+        doubt_ms: 5_000,
+        ..FarEnd::default()
+    });
+    let clock = Clock::at(EventTime(1_000));
+    let store = Lent(Arc::new(Mutex::new(CrashStore::new())));
+    let before = exchange(store.clone(), &far, &clock, dir.path()).unwrap();
+    before.with_desk(|desk| hand_over(desk, 0)).unwrap();
+    // What was taken over after the start nobody has sent before.
+    assert!(0 < before.round().unwrap().0);
+    let sent = far.held.lock().unwrap().len();
+    drop(before);
+    let again = exchange(store, &far, &clock, dir.path()).unwrap();
+    assert_eq!(again.round().unwrap(), (0, Some(6_000)));
+    clock.set(EventTime(5_999));
+    assert_eq!(again.round().unwrap(), (0, Some(6_000)));
+    assert_eq!(
+        far.held.lock().unwrap().len(),
+        sent,
+        "nothing was asked or sent"
+    );
+    clock.set(EventTime(6_000));
+    drain(&again, &clock).unwrap();
+    assert_eq!(far.held.lock().unwrap().len(), 12);
 }
 
 /// A store that outlives its desk, so that the test can look at what a crash leaves.

@@ -132,8 +132,13 @@ impl std::fmt::Debug for Equipment {
 impl Exchange {
     /// An exchange that sends only when [`Exchange::round`] or [`Exchange::start`] is called.
     pub fn new(equipment: Equipment) -> Self {
+        let mut desk = equipment.desk;
+        let doubt_ms = equipment.adapter.doubt_ms();
+        if 0 < doubt_ms {
+            desk.rest_doubts(equipment.clock.now().0.saturating_add(doubt_ms));
+        }
         let inner = Inner {
-            desk: equipment.desk,
+            desk,
             breaker: Breaker::default(),
             is_stopping: false,
             fault: None,
@@ -213,7 +218,7 @@ impl Exchange {
     }
 
     /// Whether outputs of this kind are sent.
-    pub(super) fn sends(&self, kind: OutputKind) -> bool {
+    pub fn sends(&self, kind: OutputKind) -> bool {
         self.shared.sends.contains(&kind)
     }
 
@@ -243,6 +248,12 @@ impl Exchange {
     /// Looks into the desk.
     pub fn with_desk<T>(&self, look: impl FnOnce(&mut Desk) -> T) -> T {
         look(&mut self.lock().desk)
+    }
+
+    /// How long what was sent before the start still has to rest, ms; none when nothing has to.
+    pub fn doubt_left_ms(&self) -> Option<u64> {
+        let now = self.shared.clock.now().0;
+        self.with_desk(|desk| desk.doubt_left_ms(now))
     }
 
     /// The way to the far end.
