@@ -44,6 +44,9 @@ pub enum Command {
     /// Look at warnings.
     #[command(subcommand)]
     Warning(WarningCommand),
+    /// Several warnings, sanctions and records tracked as one case (重点事件), and its report.
+    #[command(subcommand)]
+    KeyEvent(super::key_event::KeyEventCommand),
     /// Make a plausible province, with its dirt and its known bad actors.
     Generate(GenerateArgs),
     /// What is asked of supervision, from the cases in durable state.

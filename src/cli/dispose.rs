@@ -51,17 +51,25 @@ pub enum DoCommand {
     Release(DoArgs),
 }
 
-/// On what, where, why.
+/// A running engine, and who asks.
 #[derive(Debug, clap::Args)]
-pub struct DoArgs {
-    /// The id of a warning or a sanction, or `rule:<id>`.
-    pub id: String,
+pub struct DoorArgs {
     /// The address of the engine's HTTP door.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub server: String,
     /// A file with the officer's token.
     #[arg(long)]
     pub token_file: PathBuf,
+}
+
+/// On what, where, why.
+#[derive(Debug, clap::Args)]
+pub struct DoArgs {
+    /// The id of a warning or a sanction, or `rule:<id>`.
+    pub id: String,
+    /// The engine.
+    #[command(flatten)]
+    pub door: DoorArgs,
     /// Why.
     #[arg(long, default_value = "")]
     pub why: String,
@@ -101,15 +109,19 @@ impl DoCommand {
 /// Carries out an act at a running engine.
 pub(super) fn act(command: &DoCommand) -> Result<Ending, CliError> {
     let (act, args) = command.parts();
-    let token = std::fs::read_to_string(&args.token_file)?;
     let (door, body) = if act == "feedback" {
         ("feedback", json!({ "verdict": args.verdict }))
     } else {
         let body = json!({ "act": act, "why": args.why, "target": args.target });
         ("actions", body)
     };
-    let server = args.server.trim_end_matches('/');
-    let url = format!("{server}/api/v1/warnings/{}/{door}", args.id);
+    post(&args.door, &format!("warnings/{}/{door}", args.id), &body)
+}
+
+/// Posts to a door under `/api/v1/` and prints the answer.
+pub(super) fn post(door: &DoorArgs, path: &str, body: &Value) -> Result<Ending, CliError> {
+    let token = std::fs::read_to_string(&door.token_file)?;
+    let url = format!("{}/api/v1/{path}", door.server.trim_end_matches('/'));
     let config = ureq::Agent::config_builder().http_status_as_error(false);
     let mut answer = ureq::Agent::new_with_config(config.build())
         .post(url.as_str())

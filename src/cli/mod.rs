@@ -13,6 +13,7 @@ mod exchange;
 mod explain;
 mod generate;
 mod ground;
+mod key_event;
 mod look;
 mod progress;
 mod report;
@@ -110,6 +111,7 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
         Command::Warning(WarningCommand::Explain { id, ground }) => {
             explain::warning(&id, &ground, format)
         }
+        Command::KeyEvent(command) => key_event::key_event(&command, format),
         Command::Generate(plan) => generate::generate(&plan, format),
         Command::Report(command) => report::report(&command, format),
         Command::Dlq(dlq) => dlq::dlq(&dlq, format),

@@ -27,7 +27,7 @@ use super::time::{EventTime, HOUR_MS};
 use super::work::{What, Work};
 use hashbrown::HashMap;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// All subjects, and what they are judged with.
@@ -44,6 +44,8 @@ pub struct Province {
     /// What officers do about what leaves.
     desk: Desk,
     cues: Vec<Cue>,
+    /// Records that officers joined, or tried to join, to key events: what becomes of them is for the desk.
+    followed: BTreeSet<super::event::RecordKey>,
     /// Which subjects belong to it; none: all.
     scope: Option<Scope>,
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none. Changes nothing that is kept
@@ -75,6 +77,7 @@ impl Province {
             forgotten: Vec::new(),
             desk: Desk::default(),
             cues: Vec::new(),
+            followed: BTreeSet::new(),
             scope: None,
             check_every: 0,
             stopwatch: None,
@@ -224,6 +227,7 @@ impl Province {
         for item in items {
             self.desk.restore(&self.set, item);
         }
+        self.followed = self.desk.followed().collect();
         for origin in self.desk.acts() {
             self.index.restore_unkept(origin.key, origin.rank);
         }
@@ -361,7 +365,7 @@ impl Province {
         // A withdrawal is never too old: what rested on the fact may still stand.
         if event.is_live()
             && !event.stream.is_standing()
-            && event.stream != Stream::Action
+            && !Stream::UNREAD.contains(&event.stream)
             && event.occurred_at < clock.plus_ms(-retention_ms(&self.set, event.stream))
         {
             return Disposition::TooOld;
@@ -378,8 +382,8 @@ impl Province {
         };
         let is_live = event.is_live();
         self.note_for_desk(prepared);
-        if event.stream == Stream::Action {
-            return Disposition::Applied;
+        if Stream::UNREAD.contains(&event.stream) {
+            return applied;
         }
         if is_live && event.stream == Stream::Feedback {
             let collectives = event.subjects.iter().filter(|s| s.kind.is_collective());
@@ -455,14 +459,44 @@ impl Province {
 
     /// What officers do and find out, and what inspections and penalties there are, is for the desk as well.
     fn note_for_desk(&mut self, prepared: &Prepared) {
-        let concerns = match prepared.event.stream {
-            Stream::Action | Stream::Feedback => prepared.event.is_live(),
-            Stream::Inspection | Stream::Penalty => true,
+        let event = &prepared.event;
+        let is_live = event.is_live();
+        let concerns = match event.stream {
+            Stream::Action => {
+                if is_live {
+                    self.note_act(prepared);
+                }
+                return;
+            }
+            Stream::Feedback => is_live,
+            Stream::Inspection | Stream::Penalty | Stream::National | Stream::Catalogue => true,
             _ => false,
         };
-        if concerns {
+        if concerns || self.followed.contains(&prepared.key) {
             self.tell_desk(super::desk::What::Record(prepared.clone()));
         }
+    }
+
+    /// An act; one that joins a record to a key event is told whether the record is known at this place, and has it followed.
+    fn note_act(&mut self, prepared: &Prepared) {
+        let what = match super::desk::key_event::joins(&prepared.event) {
+            Some(key) => {
+                self.followed.insert(key);
+                super::desk::What::Join(prepared.clone(), self.index.knows(key))
+            }
+            None => super::desk::What::Record(prepared.clone()),
+        };
+        self.tell_desk(what);
+    }
+
+    /// The version of a record that holds, if an individual keeps it.
+    pub fn fact(&self, key: super::event::RecordKey) -> Option<super::event::Event> {
+        let keepers = self.index.keepers(key)?;
+        keepers.iter().find_map(|keeper| {
+            let subject = self.subject(keeper)?;
+            let (stream, fact) = subject.facts()?.find(key)?;
+            fact.event(stream)
+        })
     }
 
     /// Whether an event is about a subject that belongs here, or changes a record that is known here.

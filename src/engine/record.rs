@@ -135,6 +135,12 @@ impl RecordIndex {
         self.entries.contains_key(&key)
     }
 
+    /// Who keeps a record that is known.
+    pub fn keepers(&self, key: RecordKey) -> Option<Keepers> {
+        let entry = self.entries.get(&key)?;
+        self.list(entry.keepers)
+    }
+
     /// The number of records known.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -34,6 +34,8 @@ pub enum Stream {
     Action,
     /// 国家下发: a warning or a joint task that the national system sends down.
     National,
+    /// 监管事项目录: an item of the catalogue of supervision, or a new version of it. It goes to the desk and to no rule.
+    Catalogue,
 }
 
 impl Stream {
@@ -51,6 +53,9 @@ impl Stream {
         Self::National,
     ];
 
+    /// The streams that go to the desk and to no rule.
+    pub const UNREAD: [Self; 2] = [Self::Action, Self::Catalogue];
+
     /// The word in connectors and rules.
     pub fn name(self) -> &'static str {
         match self {
@@ -65,6 +70,7 @@ impl Stream {
             Self::Finding => "finding",
             Self::Action => "action",
             Self::National => "national",
+            Self::Catalogue => "catalogue",
         }
     }
 
@@ -82,6 +88,7 @@ impl Stream {
             Self::Finding => "研判发现",
             Self::Action => "处置动作",
             Self::National => "国家下发",
+            Self::Catalogue => "监管事项目录",
         }
     }
 
@@ -93,7 +100,7 @@ impl Stream {
     /// The streams that connectors may fill.
     pub fn fed() -> impl Iterator<Item = Self> {
         let read = Self::ALL.into_iter().filter(|s| *s != Self::Finding);
-        read.chain([Self::Action])
+        read.chain(Self::UNREAD)
     }
 
     /// A standing stream describes how a subject *is* (its licences, lists, registration): its facts are kept as long
@@ -118,6 +125,7 @@ impl Stream {
             Self::Finding => 256,
             Self::Action => 512,
             Self::National => 1_024,
+            Self::Catalogue => 2_048,
         }
     }
 }
@@ -238,6 +246,7 @@ macro_rules! streams {
     (@ finding) => { Stream::Finding.bit() };
     (@ action) => { Stream::Action.bit() };
     (@ national) => { Stream::National.bit() };
+    (@ catalogue) => { Stream::Catalogue.bit() };
 }
 
 macro_rules! fields {
@@ -266,17 +275,17 @@ macro_rules! fields {
 
 fields! {
     (name, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "主体名称", ""),
-    (region, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "行政区划代码", "6 digits, current codes; see region.rs"),
-    (region_raw, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national], "原区划代码", "as the source wrote it"),
-    (department, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "实施机构名称", ""),
-    (department_code, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "实施机构代码", "USCC of the body"),
+    (region, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national, catalogue], "行政区划代码", "6 digits, current codes; see region.rs"),
+    (region_raw, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national, catalogue], "原区划代码", "as the source wrote it"),
+    (department, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national, catalogue], "实施机构名称", ""),
+    (department_code, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national, catalogue], "实施机构代码", "USCC of the body"),
     (industry, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "行业代码", "GB/T 4754 section letter, then digits if known"),
-    (domain, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national], "监管领域", ""),
-    (item_code, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national], "监管事项目录编码", "14 digits"),
+    (domain, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, finding, national, catalogue], "监管领域", ""),
+    (item_code, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national, catalogue], "监管事项目录编码", "14 digits"),
     (address, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national], "地址", "of a business, never of a person"),
     (uscc_valid, Bool, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national], "代码校验通过", "false: well formed, check digit wrong"),
-    (reported_at, Time, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national], "报送时间", ""),
-    (note, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, action, national], "备注", "masked"),
+    (reported_at, Time, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, national, catalogue], "报送时间", ""),
+    (note, Text, [complaint, inspection, licence, penalty, coercion, list_change, registry_change, feedback, action, national, catalogue], "备注", "masked"),
     (order_no, Text, [complaint], "工单编号", ""),
     (channel, Text, [complaint], "来源渠道", "12345, 12315, 信访, 部门, 国家"),
     (kind, Text, [complaint, coercion, national], "诉求类型", "投诉, 举报, 咨询, 求助, 建议; for coercion 措施 or 执行; from the nation 风险预警 or 协同任务"),
@@ -368,14 +377,23 @@ fields! {
     (subject, Text, [finding], "主体", ""),
     (removed_at, Time, [list_change], "移出日期", "absent: still listed"),
     (level, Text, [finding, national], "预警级别", "红, 橙, 黄, 蓝; absent for a signal"),
-    (act, Text, [action], "处置动作", "claim, verify, dispose, close, reopen, return, transfer, merge, escalate, remind; confirm, reject, receive, apply, remove; halt, release"),
+    (act, Text, [action], "处置动作", "claim, verify, dispose, close, reopen, return, transfer, merge, escalate, remind; confirm, reject, receive, apply, remove; halt, release; open, join, leave"),
     (actor, Text, [action], "经办人或单位", ""),
     (actor_role, Text, [action], "角色", "officer"),
-    (target, Text, [action], "对象", "a department, or the warning to merge into"),
+    (target, Text, [action], "对象", "a department, or the warning to merge into; of a key event: its title, or what to join"),
     (national_no, Text, [national], "国家编号", "fxyjId or taskNo"),
     (initiator, Text, [national], "发起单位", ""),
     (task_content, Text, [national], "任务内容", "masked"),
     (task_claim, Text, [national], "任务要求", "masked"),
+    (main_item, Text, [catalogue], "主项名称", ""),
+    (sub_item, Text, [catalogue], "子项名称", ""),
+    (item_mode, Text, [catalogue], "监管方式", ""),
+    (item_measures, Text, [catalogue], "监管措施", ""),
+    (item_object, Text, [catalogue], "监管对象", ""),
+    (item_basis, Text, [catalogue], "设定依据", ""),
+    (item_flow, Text, [catalogue], "监管流程", ""),
+    (item_result, Text, [catalogue], "监管结果", ""),
+    (item_level, Text, [catalogue], "监管层级", "国家, 省, 市, 县, 乡"),
 }
 
 /// The table of fields as markdown: the reference in `connectors/README.md`.
@@ -385,13 +403,13 @@ pub fn field_table() -> String {
     for spec in FIELDS {
         let streams: Vec<&str> = Stream::ALL
             .into_iter()
-            .chain([Stream::Action])
+            .chain(Stream::UNREAD)
             .filter(|stream| spec.is_of(*stream))
             .map(Stream::name)
             .collect();
         let read = streams
             .iter()
-            .filter(|name| **name != Stream::Action.name());
+            .filter(|name| Stream::UNREAD.iter().all(|unread| unread.name() != **name));
         let streams = match read.count() {
             10 => "all".to_owned(),
             9 if !spec.is_of(Stream::Finding) => "all but finding".to_owned(),

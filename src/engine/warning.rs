@@ -78,6 +78,12 @@ pub struct Warning {
     /// The department that acted last.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub department: String,
+    /// The domain of supervision (监管领域) of the fact that the verdict is about, if it names one.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub domain: String,
+    /// The catalogue item (监管事项目录编码, 14 digits) of that fact, if it names one.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub item_code: String,
     /// How many findings it rests on.
     pub findings: u32,
     /// The records it rests on: `source/record id@version`.
@@ -241,6 +247,7 @@ impl Clerk<'_> {
             .and_then(|c| c.suggest.as_deref())
             .or(self.manifest.suggest.as_deref());
         let is_on = episode.status == Status::Open;
+        let (domain, item_code) = self.matter(step.lead.as_ref());
         Warning {
             id: transition_id(key, &episode.rule, step.number),
             warning_id: transition_id(key, &episode.rule, episode.number),
@@ -271,6 +278,8 @@ impl Clerk<'_> {
                 && step.transition != Transition::Ended,
             region: episode.told.region.to_string(),
             department: episode.told.department.to_string(),
+            domain,
+            item_code,
             findings: step.findings,
             evidence: self.evidence(step.lead.as_ref()),
             observed: step
@@ -337,6 +346,16 @@ impl Clerk<'_> {
         }
     }
 
+    /// Domain and catalogue item of the fact that the verdict is about.
+    fn matter(&self, lead: Option<&Finding>) -> (String, String) {
+        let event = lead.and_then(|finding| anchor_event(self.subject, finding));
+        let text = |of| {
+            let told = event.as_ref().and_then(|event| event.fields.text(of));
+            told.unwrap_or_default().to_owned()
+        };
+        (text(field::domain), text(field::item_code))
+    }
+
     fn due(&self, level: Level, from: EventTime) -> Due {
         let deadline = self.set.scoring().deadline(level);
         let calendar = self.set.calendar();
@@ -401,13 +420,18 @@ pub fn told_sanction(subject: &Subject, finding: &Finding) -> Told {
     told_at(subject, finding, message)
 }
 
-fn told_at(subject: &Subject, finding: &Finding, message: Box<str>) -> Told {
-    let event: Option<Event> = match (finding.anchor, subject.facts()) {
+/// The fact that a finding is about, if it is about one.
+fn anchor_event(subject: &Subject, finding: &Finding) -> Option<Event> {
+    match (finding.anchor, subject.facts()) {
         (Anchor::Fact(key), Some(facts)) => facts
             .find(key)
             .and_then(|(stream, fact)| fact.event(stream)),
         (Anchor::Fact(_) | Anchor::Day(_), _) => None,
-    };
+    }
+}
+
+fn told_at(subject: &Subject, finding: &Finding, message: Box<str>) -> Told {
+    let event = anchor_event(subject, finding);
     let text = |f| {
         event
             .as_ref()

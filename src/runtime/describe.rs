@@ -1,6 +1,7 @@
 //! What is known of a subject, as JSON: behind `GET /api/v1/subjects/…` and `fenghuo state show --format json`.
 
 use crate::engine::desk::Item;
+use crate::engine::desk::key_event::KeyEvent;
 use crate::engine::duel::Duel;
 use crate::engine::event::SubjectKey;
 use crate::engine::input::Conduct;
@@ -105,12 +106,41 @@ pub fn case(item: &Item) -> Value {
         Item::Order(order) => (json!(order), Some(order.state.name())),
         Item::Brake(brake) => (json!(brake), None),
         Item::Stray(stray) => (json!(stray), None),
+        Item::Event(event) => return key_event(event),
+        Item::Matter(matter) => (json!(matter), None),
     };
     outward(&mut value);
     if let (Some(state), Some(map)) = (state, value.as_object_mut()) {
         map.insert("state".to_owned(), json!(state));
     }
     value
+}
+
+/// A key event, as JSON: behind `GET /api/v1/key-events/…` and `fenghuo key-event show`.
+pub fn key_event(event: &KeyEvent) -> Value {
+    let mut value = json!(event);
+    outward(&mut value);
+    if let Some(map) = value.as_object_mut() {
+        map.insert("state".to_owned(), json!(event.state.name()));
+    }
+    value
+}
+
+/// All key events without their courses: behind `GET /api/v1/key-events` and `fenghuo key-event list`.
+pub fn key_events(province: &Province) -> Value {
+    let list: Vec<Value> = province
+        .desk()
+        .key_events()
+        .map(|event| {
+            json!({
+                "id": event.id, "title": event.title, "state": event.state.name(), "opened_by": event.opened_by,
+                "opened_at": event.steps.first().map(|step| step.at.rfc3339()), "reason": event.reason,
+                "members": event.members.len(), "conclusion": event.conclusion,
+                "over_at": event.over_at.map(EventTime::rfc3339),
+            })
+        })
+        .collect();
+    json!({ "total": list.len(), "key_events": list })
 }
 
 /// Takes out what is the desk's own, and writes times as others read them.

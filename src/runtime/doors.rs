@@ -166,6 +166,7 @@ impl Doors {
     /// Counts what is about to leave and keeps it until it is durable.
     fn told(&self, outcome: &Outcome) {
         self.metrics.disposal().count(&outcome.sent);
+        super::refusals::log(&outcome.sent);
         let messages: Vec<Message> = outcome.sent.iter().map(|s| s.message.clone()).collect();
         for message in &messages {
             if let Message::Warning(w) = message {

@@ -16,6 +16,7 @@ pub mod answer;
 pub mod behind;
 mod connection;
 mod guard;
+mod key_events;
 mod renew;
 pub mod routes;
 

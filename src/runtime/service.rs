@@ -13,9 +13,12 @@ use super::http::behind::{
     ReadModel, Receipt, WarningQuery,
 };
 use super::metrics::warnings::Standing;
+use super::paper::Form;
 use super::rollout::reload::{ReloadError, Reloader};
 use super::run::{AboutSubject, Question};
 use super::source::{PushQueue, Pushed};
+use crate::engine::desk::joint;
+use crate::engine::desk::key_event::{KeyEvent, PREFIX};
 use crate::engine::desk::task::Word;
 use crate::engine::duel::duel;
 use crate::engine::event::{RecordKey, SubjectKey, SubjectKind};
@@ -236,6 +239,20 @@ impl ReadModel for Service {
             .flatten()
     }
 
+    fn key_events(&self) -> Option<Value> {
+        self.consult(super::describe::key_events)
+    }
+
+    fn key_event(&self, id: &str) -> Option<Value> {
+        self.about_event(id, |_, event| super::describe::key_event(event))
+    }
+
+    fn event_report(&self, id: &str, form: Form) -> Option<Result<Vec<u8>, String>> {
+        // Written here, not in the loop: a workbook takes its time.
+        let paper = self.about_event(id, super::event_report::paper)?;
+        Some(paper.write(form).map_err(|error| error.to_string()))
+    }
+
     fn rules(&self) -> Value {
         self.rules
             .lock()
@@ -269,6 +286,20 @@ impl Service {
         self.look(&anybody, move |province, _| ask(province))
     }
 
+    fn about_event<T: Send + 'static>(
+        &self,
+        id: &str,
+        ask: impl FnOnce(&Province, &KeyEvent) -> T + Send + 'static,
+    ) -> Option<T> {
+        let id = id.to_owned();
+        let find = move |province: &Province| {
+            let mut events = province.desk().key_events();
+            let event = events.find(|event| event.id == id)?;
+            Some(ask(province, event))
+        };
+        self.consult(find).flatten()
+    }
+
     /// What an officer does becomes an event for the desk, durable before this answers with what came of it.
     fn dispose(&self, actor: &str, object: &str, what: &Value) -> Result<Value, ActError> {
         let text = |name: &str| what.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -278,12 +309,14 @@ impl Service {
                 .get("subject")
                 .and_then(Value::as_str)
                 .map(str::to_owned),
-            None if object.starts_with("rule:") => Some("region:320000".to_owned()),
+            None if object.starts_with("rule:") || object.starts_with(PREFIX) => {
+                Some("region:320000".to_owned())
+            }
             None => None,
         };
         let Some(subject) = subject else {
             return Err(ActError::NotFound(format!(
-                "no case \"{object}\": expected the id of a warning, of a sanction, or rule:<id>"
+                "no case \"{object}\": expected the id of a warning, of a sanction, rule:<id>, or event:<id>"
             )));
         };
         let now = self.clock.now();
@@ -346,7 +379,16 @@ impl Service {
 
     /// What officers found out becomes an event on the warning's subject, durable before this answers.
     fn feedback(&self, actor: &str, id: &str, finding: &Value) -> Result<Value, ActError> {
-        let Some(warning) = self.board.get(id).map(|w| w.value().clone()) else {
+        // A joint task of the nation is a case without a warning.
+        let subject = match self.board.get(id).map(|w| w.value().subject.clone()) {
+            Some(subject) => Some(subject),
+            None if id.starts_with(joint::PREFIX) => self.case(id).and_then(|case| {
+                let subject = case.get("subject").and_then(Value::as_str);
+                subject.map(str::to_owned)
+            }),
+            None => None,
+        };
+        let Some(subject) = subject else {
             return Err(ActError::NotFound(format!("no warning {id}")));
         };
         let verdict = finding
@@ -361,7 +403,7 @@ impl Service {
         let now = self.clock.now();
         let line = json!({
             "source": "fenghuo-feedback", "record_id": format!("{id}/{}", now.0), "version": now.0, "stream": "feedback",
-            "occurred_at": now.rfc3339(), "subjects": [warning.subject],
+            "occurred_at": now.rfc3339(), "subjects": [subject],
             "fields": { "warning_id": id, "verdict": verdict, "unit": actor },
         });
         self.push_line(FEEDBACK_CONNECTOR, &line)?;

@@ -284,12 +284,57 @@ fn each_role_opens_its_own_doors_only() {
         401 403 403 200 403 403 POST /api/v1/warnings/{id}/feedback
         401 403 403 200 403 403 POST /api/v1/warnings/{id}/actions
         401 200 403 200 403 403 GET /api/v1/cases/{id}
+        401 200 403 200 403 403 GET /api/v1/key-events
+        401 200 403 200 403 403 GET /api/v1/key-events/{id}
+        401 200 403 200 403 403 GET /api/v1/key-events/{id}/report
+        401 403 403 200 403 403 POST /api/v1/key-events/{id}/actions
         401 200 403 200 200 200 GET /api/v1/rules
         401 200 403 200 200 200 GET /api/v1/rules/{id}/duel
         401 403 403 403 200 403 POST /api/v1/rules/reload
         401 403 403 403 403 200 GET /api/v1/audit
     "#]]
     .assert_eq(&text);
+}
+
+#[test]
+fn a_key_event_is_found_with_and_without_its_prefix_and_reported_in_three_forms() {
+    let house = Plan::with_tokens().build();
+    let officer = house.token(Role::Officer, &[]);
+    let get = |path: &str| house.ask_as(&officer, "GET", path, b"");
+    for id in ["w1", "event%3Aw1"] {
+        let one = get(&format!("/api/v1/key-events/{id}"));
+        assert_eq!(one.body, r#"{"id":"event:w1"}"#);
+    }
+    let report = "/api/v1/key-events/w1/report";
+    for (form, told, media) in [
+        ("", "Markdown", "text/markdown; charset=utf-8"),
+        ("?form=html", "Html", "text/html; charset=utf-8"),
+        (
+            "?form=xlsx",
+            "Xlsx",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        ),
+    ] {
+        let answer = get(&format!("{report}{form}"));
+        assert_eq!(answer.body, told);
+        assert_eq!(answer.header("content-type"), Some(media));
+    }
+    assert_eq!(get(&format!("{report}?form=pdf")).code(), "400 bad_form");
+    let none = get("/api/v1/key-events/w2/report");
+    assert_eq!(none.code(), "404 unknown_key_event");
+    house.ask_as(
+        &officer,
+        "POST",
+        "/api/v1/key-events/w1/actions",
+        b"{\"act\":\"open\"}",
+    );
+    let acts = house.behind.acts.lock().unwrap();
+    let object = "event:w1".to_owned();
+    let what = serde_json::json!({"act": "open"});
+    assert_eq!(
+        acts.last(),
+        Some(&("officer".to_owned(), Act::Dispose { object, what }))
+    );
 }
 
 #[test]
@@ -456,7 +501,7 @@ fn without_tokens_this_machine_may_read_and_feed_but_not_control() {
             );
         }
     }
-    assert_eq!(house.audited().len(), 4, "{:?}", house.audited());
+    assert_eq!(house.audited().len(), 5, "{:?}", house.audited());
 }
 
 #[test]

@@ -16,7 +16,9 @@ use fenghuo::engine::rule::{Judgement, Look, Memo, Rule, RuleSet};
 use fenghuo::engine::subject::state::Subject;
 use fenghuo::engine::subject::view::Anchor;
 use fenghuo::engine::time::EventTime;
+use fenghuo::runtime::event_report::paper;
 use fenghuo::runtime::journal::{decode_items, encode_items};
+use fenghuo::runtime::paper::Form;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -90,6 +92,38 @@ fn every_scenario_comes_out_as_expected_however_it_is_run() {
         assert_eq!(once, singly, "{name}: in batches of one");
         assert_eq!(once, restarted, "{name}: with a restart after every input");
     }
+}
+
+/// A scenario with key events has `report.md`: the report of each, as an officer reads it.
+#[test]
+fn key_events_are_reported_as_expected() {
+    let set = shipped_set();
+    let mut reports = 0;
+    for dir in scenarios() {
+        let (events, _) = canonical_events(&dir.join("events.jsonl"));
+        let mut province = Province::new(Arc::clone(&set), 2);
+        lines(&mut province, &events);
+        let write = |province: &Province| -> String {
+            let events = province.desk().key_events();
+            events
+                .map(|event| paper(province, event).markdown())
+                .collect()
+        };
+        let text = write(&province);
+        if text.is_empty() {
+            continue;
+        }
+        reports += 1;
+        assert_eq!(text, write(&restart(&province, &set, 2)), "after a restart");
+        expect_test::expect_file![dir.join("report.md")].assert_eq(&text);
+        for event in province.desk().key_events() {
+            for form in [Form::Html, Form::Xlsx] {
+                let bytes = paper(&province, event).write(form).unwrap();
+                assert!(!bytes.is_empty(), "{form:?}");
+            }
+        }
+    }
+    assert!(0 < reports, "no scenario has a key event");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What an officer did, read from a fact of the stream `action`.
 //!
-//! shape    `{act, warning_id, actor, actor_role, target, note}`; `warning_id` names a warning, a sanction or `rule:<id>`
+//! shape    `{act, warning_id, actor, actor_role, target, note}`; `warning_id` names a warning, a sanction, `rule:<id>` or `event:<id>`
 //! errors   an act that cannot be read is refused aloud with the reason
 
 use super::task::Origin;
@@ -51,6 +51,9 @@ acts! {
     (Halt, "halt", "停用惩戒"),
     (Release, "release", "恢复惩戒"),
     (Feedback, "feedback", "反馈"),
+    (Open, "open", "立为重点事件"),
+    (Join, "join", "并入重点事件"),
+    (Leave, "leave", "移出重点事件"),
 }
 
 /// An act.
@@ -66,13 +69,13 @@ pub struct Act {
     pub actor: String,
     /// As what.
     pub role: String,
-    /// On what: the id of a warning or a sanction, or `rule:<id>`.
+    /// On what: the id of a warning or a sanction, `rule:<id>`, or `event:<id>`.
     pub object: String,
     /// The subject that the record names.
     pub subject: String,
     /// What.
     pub kind: ActKind,
-    /// To whom: a department, or the warning to merge into.
+    /// To whom: a department, or the warning to merge into; of a key event, its title, or what to join.
     pub target: String,
     /// Why; of feedback: the verdict.
     pub why: String,
@@ -105,6 +108,9 @@ impl Act {
                 | ActKind::Halt
                 | ActKind::Release
                 | ActKind::Merge
+                | ActKind::Open
+                | ActKind::Join
+                | ActKind::Leave
         );
         if needs_why && act.why.is_empty() {
             return Err(format!("{}须写明理由(note)", kind.title()));
@@ -116,6 +122,9 @@ impl Act {
                 | ActKind::Receive
                 | ActKind::Apply
                 | ActKind::Remove
+                | ActKind::Open
+                | ActKind::Join
+                | ActKind::Leave
         );
         if needs_target && act.target.is_empty() {
             return Err(format!("{}须写明对象(target)", kind.title()));

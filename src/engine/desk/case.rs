@@ -5,6 +5,7 @@
 //! and when another period has passed the case goes to the department above.
 
 use super::act::{Act, ActKind};
+use super::routes::Address;
 use super::task::{Step, Task, Word, record};
 use super::{Place, STEPS_MAX, Tray};
 use crate::engine::calendar::Unpublished;
@@ -109,7 +110,7 @@ pub struct Due {
 /// A case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Case {
-    /// The warning's id.
+    /// The warning's id, or `task:` and the number of a joint task of the nation.
     pub id: String,
     /// Where it stands.
     pub state: State,
@@ -159,16 +160,27 @@ impl Case {
         if !matches!(warning.transition, Transition::Raised | Transition::Revised) {
             return None;
         }
+        let subject = warning.subject.clone();
         Some(Self {
-            id: warning.warning_id.clone(),
-            state: State::None,
-            level: warning.level,
-            start: EventTime(0),
-            dispatched_at: EventTime(0),
-            subject: warning.subject.clone(),
             subject_name: warning.subject_name.clone(),
             rule: warning.rule_id.clone(),
             region: warning.region.clone(),
+            ..Self::blank(&warning.warning_id, subject, warning.level)
+        })
+    }
+
+    /// A case of which only this is known.
+    pub(super) fn blank(id: &str, subject: String, level: Level) -> Self {
+        Self {
+            id: id.to_owned(),
+            state: State::None,
+            level,
+            start: EventTime(0),
+            dispatched_at: EventTime(0),
+            subject,
+            subject_name: String::new(),
+            rule: String::new(),
+            region: String::new(),
             department: String::new(),
             superior: String::new(),
             holder: String::new(),
@@ -182,7 +194,7 @@ impl Case {
             due_told: None,
             steps: Vec::new(),
             over_at: None,
-        })
+        }
     }
 
     /// Whether a department still has to feed back.
@@ -207,15 +219,22 @@ impl Case {
         self.is_open() && self.due_told.is_none()
     }
 
-    /// Takes up what became of the warning.
-    pub fn hear(&mut self, place: Place<'_>, warning: &Warning, tray: &mut Tray) {
+    /// Takes up what became of the warning; `domain` is that of its catalogue item, for a fact that names none.
+    pub fn hear(&mut self, place: Place<'_>, (warning, domain): (&Warning, &str), tray: &mut Tray) {
         let before = self.level;
         self.level = warning.level;
         match warning.transition {
             Transition::Raised | Transition::Revised if self.state == State::None => {
                 (self.start, self.dispatched_at) = (place.clock, place.clock);
-                (self.department, self.superior) =
-                    place.set.offices().route(&self.rule, &self.region);
+                (self.department, self.superior) = place.set.offices().route(Address {
+                    item: &warning.item_code,
+                    rule: &self.rule,
+                    domain: match warning.domain.as_str() {
+                        "" => domain,
+                        named => named,
+                    },
+                    region: &self.region,
+                });
                 self.state = State::Dispatched;
                 self.step(place, Word::Dispatched, (None, ""), tray);
             }
@@ -468,12 +487,12 @@ impl Case {
         Some(Due { what, at, problem })
     }
 
-    fn dispatch(&mut self, clock: EventTime) {
+    pub(super) fn dispatch(&mut self, clock: EventTime) {
         (self.state, self.dispatched_at, self.told) = (State::Dispatched, clock, 0);
         (self.holder, self.over_at) = (String::new(), None);
     }
 
-    fn over(&mut self, state: State, clock: EventTime) {
+    pub(super) fn over(&mut self, state: State, clock: EventTime) {
         (self.state, self.told, self.over_at) = (state, 0, Some(clock));
     }
 
@@ -481,7 +500,7 @@ impl Case {
         self.step(place, Word::Refused, (Some(act), why), tray);
     }
 
-    fn step(
+    pub(super) fn step(
         &mut self,
         place: Place<'_>,
         word: Word,

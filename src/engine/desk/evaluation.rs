@@ -80,7 +80,7 @@ impl Evaluation {
             .items()
             .filter_map(|item| match item {
                 Item::Case(case) => Some((case.steps.first()?.at, &**case)),
-                Item::Order(_) | Item::Brake(_) | Item::Stray(_) => None,
+                _ => None,
             })
             .collect();
         cases.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));

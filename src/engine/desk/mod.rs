@@ -14,23 +14,31 @@
 pub mod act;
 pub mod brake;
 pub mod case;
+pub mod count;
 pub mod evaluation;
+pub mod joint;
+pub mod key_event;
+pub mod matter;
 pub mod offices;
+pub mod routes;
 pub mod sanction;
 pub mod task;
+#[cfg(test)]
+mod joined_tests;
 #[cfg(test)]
 mod tests;
 
 use self::act::{Act, ActKind};
 use self::brake::Brake;
 use self::case::{Case, State};
-use self::sanction::{Order, Stand};
+use self::key_event::{KeyEvent, Kind};
+use self::matter::Matter;
+use self::sanction::Order;
 use self::task::{Measure, Step, Task, Word};
 use super::event::{Event, SubjectKey};
 use super::record::Prepared;
 use super::rule::RuleSet;
 use super::schema::{Stream, field};
-use super::subject::view::Level;
 use super::time::EventTime;
 use super::warning::Message;
 use super::work::Sent;
@@ -59,8 +67,10 @@ pub struct Cue {
 pub enum What {
     /// An hour passed.
     Tick,
-    /// An act of an officer, a word of feedback, an inspection or a penalty.
+    /// An act of an officer, a word of feedback, an inspection, a penalty, or what a key event follows.
     Record(Prepared),
+    /// An act that joins a record to a key event, and whether the record is known.
+    Join(Prepared, bool),
 }
 
 /// One thing that the desk keeps, as it stands in an image.
@@ -74,6 +84,10 @@ pub enum Item {
     Brake(Box<Brake>),
     /// An act that belongs to nothing, kept so that its echo stays an echo after a restart.
     Stray(Box<Stray>),
+    /// Several warnings and records tracked as one.
+    Event(Box<KeyEvent>),
+    /// An item of the catalogue.
+    Matter(Box<Matter>),
 }
 
 /// See [`Item::Stray`].
@@ -86,13 +100,15 @@ pub struct Stray {
 }
 
 impl Item {
-    /// Its key: the id of the warning or sanction, or `rule:…`.
+    /// Its key: the id of the warning or sanction, `rule:…`, or `event:…`.
     pub fn key(&self) -> &str {
         match self {
             Self::Case(case) => &case.id,
             Self::Order(order) => &order.id,
             Self::Brake(brake) => &brake.id,
             Self::Stray(stray) => &stray.id,
+            Self::Event(event) => &event.id,
+            Self::Matter(matter) => &matter.id,
         }
     }
 
@@ -103,6 +119,8 @@ impl Item {
             Self::Order(order) => &order.steps,
             Self::Brake(brake) => &brake.steps,
             Self::Stray(stray) => &stray.steps,
+            Self::Event(event) => &event.steps,
+            Self::Matter(matter) => &matter.steps,
         }
     }
 }
@@ -113,7 +131,11 @@ pub struct Desk {
     items: BTreeMap<String, Item>,
     open: BTreeMap<String, BTreeSet<String>>,
     timers: BTreeSet<(EventTime, String)>,
+    /// The timer of each item that has one: an old one must not move it ahead of others, as a restart would not know of it.
+    due: BTreeMap<String, EventTime>,
     dirty: BTreeSet<String>,
+    /// By record, the key events to which it was joined.
+    followers: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A place in the stream with the rules in force there.
@@ -200,6 +222,7 @@ impl Desk {
         let keys: Vec<String> = self.items.keys().cloned().collect();
         let mut out = Vec::new();
         self.timers.clear();
+        self.due.clear();
         for key in keys {
             let mut tray = Tray::default();
             if let Some(Item::Case(case)) = self.items.get_mut(&key) {
@@ -222,11 +245,18 @@ impl Desk {
         };
         match &cue.what {
             What::Tick => self.tick(place, out),
-            What::Record(record) => match record.event.stream {
-                Stream::Action => self.act(place, record, out),
-                Stream::Feedback => self.feedback(place, record, out),
-                _ => self.link(place, &record.event, out),
-            },
+            What::Join(record, is_known) => self.act(place, (record, *is_known), out),
+            What::Record(record) => {
+                match record.event.stream {
+                    Stream::Action => return self.act(place, (record, false), out),
+                    Stream::Feedback if record.event.is_live() => self.feedback(place, record, out),
+                    Stream::Inspection | Stream::Penalty => self.link(place, &record.event, out),
+                    Stream::Catalogue => self.matter(place, record),
+                    Stream::National => self.joint_task(place, &record.event, out),
+                    _ => {}
+                }
+                self.follow(place, &record.event, out);
+            }
         }
     }
 
@@ -239,7 +269,7 @@ impl Desk {
             self.change(place, &key, out, |item, tray| match item {
                 Item::Case(case) => case.remind(place, tray),
                 Item::Order(order) => order.remind(place, tray),
-                Item::Brake(_) | Item::Stray(_) => {}
+                _ => {}
             });
         }
         let oldest = place.clock.plus_days(-KEPT_DAYS);
@@ -248,12 +278,17 @@ impl Desk {
         }
     }
 
-    /// Lets go what has been over since before this time.
+    /// Lets go what has been over since before this time, and belongs to no key event that is kept.
     pub fn forget(&mut self, oldest: EventTime) {
-        self.items.retain(|_, item| match item {
+        let is_over =
+            |item: &Item| matches!(item, Item::Event(e) if e.over_at.is_some_and(|at| at < oldest));
+        self.items.retain(|_, item| !is_over(item));
+        let tracked = self.tracked();
+        self.items.retain(|key, item| match item {
+            _ if tracked.contains(key) => true,
             Item::Case(case) => case.over_at.is_none_or(|at| oldest <= at),
             Item::Order(order) => order.over_at.is_none_or(|at| oldest <= at),
-            Item::Brake(_) => true,
+            Item::Brake(_) | Item::Event(_) | Item::Matter(_) => true,
             Item::Stray(stray) => stray.steps.iter().all(|step| oldest <= step.at),
         });
     }
@@ -284,11 +319,21 @@ impl Desk {
         let (due, subject, is_open) = match item {
             Item::Case(case) => (case.next_timer(set), Some(&case.subject), case.is_open()),
             Item::Order(order) => (order.next_timer(set), None, false),
-            Item::Brake(_) | Item::Stray(_) => (None, None, false),
+            _ => (None, None, false),
         };
-        // An earlier timer that no longer holds finds nothing to do and is set anew.
+        if let Item::Event(event) = item {
+            let records = event.members.iter().filter(|m| m.kind == Kind::Record);
+            for record in records {
+                let list = self.followers.entry(record.id.clone()).or_default();
+                list.insert(key.to_owned());
+            }
+        }
+        if let Some(old) = self.due.remove(key) {
+            self.timers.remove(&(old, key.to_owned()));
+        }
         if let Some(due) = due {
             self.timers.insert((due, key.to_owned()));
+            self.due.insert(key.to_owned(), due);
         }
         if let Some(subject) = subject {
             if is_open {
@@ -316,6 +361,12 @@ impl Desk {
             clock,
         };
         let key = key.clone();
+        let domain = match &sent.message {
+            Message::Warning(warning) if !warning.item_code.is_empty() => {
+                self.domain_of(&warning.item_code)
+            }
+            _ => String::new(),
+        };
         let mut out = Vec::new();
         if !self.items.contains_key(&key) {
             let item = match &sent.message {
@@ -330,7 +381,9 @@ impl Desk {
         }
         self.change(place, &key, &mut out, |item, tray| {
             match (item, &sent.message) {
-                (Item::Case(case), Message::Warning(warning)) => case.hear(place, warning, tray),
+                (Item::Case(case), Message::Warning(warning)) => {
+                    case.hear(place, (warning, &domain), tray);
+                }
                 (Item::Order(order), Message::Sanction(sanction)) => {
                     order.hear(place, sanction, tray);
                 }
@@ -380,7 +433,12 @@ impl Desk {
         }
     }
 
-    fn act(&mut self, place: Place<'_>, record: &Prepared, out: &mut Vec<Sent>) {
+    fn act(
+        &mut self,
+        place: Place<'_>,
+        (record, is_known): (&Prepared, bool),
+        out: &mut Vec<Sent>,
+    ) {
         let act = match Act::read(record) {
             Ok(act) => act,
             Err(why) => {
@@ -388,6 +446,9 @@ impl Desk {
                 return self.refuse(place, &act, &why, out);
             }
         };
+        if act.object.starts_with(key_event::PREFIX) {
+            return self.act_on_event(place, (&act, is_known), out);
+        }
         if let Some(rule) = act.object.strip_prefix("rule:")
             && !self.items.contains_key(&act.object)
         {
@@ -415,7 +476,7 @@ impl Desk {
         self.change(place, &object, out, |item, tray| match item {
             Item::Case(case) => case.act(place, &act, tray),
             Item::Brake(brake) => brake.act(place, &act, tray),
-            Item::Order(_) | Item::Stray(_) => {}
+            _ => {}
         });
     }
 
@@ -458,46 +519,6 @@ impl Desk {
         self.items
             .insert(stray.id.clone(), Item::Stray(Box::new(stray)));
     }
-
-    /// How many cases stand in each state, and of those how many are overdue or have no computable deadline.
-    pub fn count(&self) -> Counts {
-        let mut counts = Counts::default();
-        for item in self.items.values() {
-            match item {
-                Item::Case(case) => {
-                    *counts.cases.entry(case.state).or_default() += 1;
-                    if matches!(case.state, State::Dispatched | State::Returned) {
-                        *counts.unclaimed.entry(case.level).or_default() += 1;
-                    }
-                    if case.is_open() {
-                        counts.overdue += i64::from(case.is_overdue());
-                        counts.undated += i64::from(case.is_undated());
-                    }
-                }
-                Item::Order(order) => *counts.sanctions.entry(order.state).or_default() += 1,
-                Item::Brake(brake) => counts.halted += i64::from(brake.is_halted),
-                Item::Stray(_) => {}
-            }
-        }
-        counts
-    }
-}
-
-/// See [`Desk::count`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Cases by state.
-    pub cases: BTreeMap<State, i64>,
-    /// Sanctions by state.
-    pub sanctions: BTreeMap<Stand, i64>,
-    /// Cases that no one has claimed, by level.
-    pub unclaimed: BTreeMap<Level, i64>,
-    /// Open cases that are overdue.
-    pub overdue: i64,
-    /// Open cases whose deadline lies in a year that is not published.
-    pub undated: i64,
-    /// Rules whose sanctions are halted.
-    pub halted: i64,
 }
 
 fn leave(seq: u64, tray: Tray) -> impl Iterator<Item = Sent> {

@@ -1,10 +1,10 @@
 //! Who is responsible: `rules/routing.toml` and `rules/sanctions.toml`.
 //!
-//! A warning goes to the department of the first route that its rule and region match; the last route of the file matches
-//! all. A measure goes to the departments of its row, under the memorandum and within the dates written there.
+//! A warning goes to the department of the most specific of the [`routes`](super::routes) that match. A measure goes to the departments of its row, under the memorandum and within the dates written there.
 //!
 //! errors   a text that names the file and the entry; unknown keys are errors
 
+use super::routes::{Address, Routes};
 use crate::engine::rule::Measures;
 use crate::engine::time::EventTime;
 use serde::Deserialize;
@@ -12,32 +12,10 @@ use serde::Deserialize;
 /// Both files.
 #[derive(Debug, Clone, Default)]
 pub struct Offices {
-    routes: Vec<Route>,
+    routes: Routes,
     orders: Vec<OrderRow>,
     /// How sanctions are held in check.
     pub limits: Limits,
-}
-
-/// Where warnings go.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// Rules, by the beginning of their ids; none: all.
-    #[serde(default)]
-    pub rules: Vec<String>,
-    /// Regions, by the beginning of their codes; none: all.
-    #[serde(default)]
-    pub regions: Vec<String>,
-    /// The department that acts; `{region}` stands for the code of the region.
-    pub department: String,
-    /// The department above it.
-    pub superior: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RoutingFile {
-    route: Vec<Route>,
 }
 
 /// Who carries a measure out.
@@ -84,14 +62,7 @@ struct SanctionsFile {
 impl Offices {
     /// Reads both files.
     pub fn parse(routing: &str, sanctions: &str, measures: &Measures) -> Result<Self, String> {
-        let routing: RoutingFile =
-            toml::from_str(routing).map_err(|error| format!("routing.toml: {error}"))?;
-        let last = routing.route.last();
-        if last.is_none_or(|r| !r.rules.is_empty() || !r.regions.is_empty()) {
-            return Err(
-                "routing.toml: 最后一条 [[route]] 须不写 rules 和 regions,承接其余全部".to_owned(),
-            );
-        }
+        let routes = Routes::parse(routing)?;
         let sanctions: SanctionsFile =
             toml::from_str(sanctions).map_err(|error| format!("sanctions.toml: {error}"))?;
         for row in &sanctions.order {
@@ -110,26 +81,15 @@ impl Offices {
             }
         }
         Ok(Self {
-            routes: routing.route,
+            routes,
             orders: sanctions.order,
             limits: sanctions.limits,
         })
     }
 
-    /// Where a warning of this rule in this region goes: the department and the one above it.
-    pub fn route(&self, rule: &str, region: &str) -> (String, String) {
-        let fits = |list: &[String], text: &str| {
-            list.is_empty() || list.iter().any(|start| text.starts_with(start.as_str()))
-        };
-        let found = self
-            .routes
-            .iter()
-            .find(|route| fits(&route.rules, rule) && fits(&route.regions, region));
-        found.map_or_else(Default::default, |route| {
-            let region = if region.is_empty() { "320000" } else { region };
-            let fill = |text: &str| text.replace("{region}", region);
-            (fill(&route.department), fill(&route.superior))
-        })
+    /// Where a warning goes: the department and the one above it.
+    pub fn route(&self, to: Address<'_>) -> (String, String) {
+        self.routes.find(to)
     }
 
     /// Who carries a measure out.

@@ -68,6 +68,9 @@ words! {
     (Lapsed, "lapsed", "建议失效"),
     (Halted, "halted", "停用惩戒"),
     (Released, "released", "恢复惩戒"),
+    (Opened, "opened", "立为重点事件"),
+    (Joined, "joined", "并入重点事件"),
+    (Left, "left", "移出重点事件"),
 }
 
 /// Which record an officer's act was.
@@ -136,7 +139,7 @@ pub(super) fn record(
 pub struct Task {
     /// SM3 of (case, number).
     pub id: String,
-    /// The warning's or the sanction's id, or `rule:…`.
+    /// The warning's or the sanction's id, `rule:…`, or `event:…`.
     pub case_id: String,
     /// The step's number.
     pub number: u32,
@@ -151,6 +154,9 @@ pub struct Task {
     /// Its name.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub subject_name: String,
+    /// Of a key event: what it is called.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub title: String,
     /// The rule.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub rule_id: String,
@@ -187,7 +193,7 @@ pub struct Task {
     /// What is to be done next and by when.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub due: Option<Due>,
-    /// Inspections and penalties found since.
+    /// Inspections and penalties found since; of a key event, all that belongs to it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub linked: Vec<String>,
     /// Logical time of the step.
@@ -206,6 +212,7 @@ impl Task {
             state: String::new(),
             subject: subject.to_owned(),
             subject_name: String::new(),
+            title: String::new(),
             rule_id: String::new(),
             level: String::new(),
             department: String::new(),

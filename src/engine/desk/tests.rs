@@ -2,13 +2,14 @@
 
 use super::case::Due;
 use super::evaluation::Evaluation;
+use super::sanction::Stand;
 use super::*;
 use crate::engine::connector::canonical;
 use crate::engine::rule::RuleSources;
 use proptest::prelude::*;
 use serde_json::json;
 
-const FIRM: &str = "enterprise:91320106MA1076724W";
+pub(super) const FIRM: &str = "enterprise:91320106MA1076724W";
 const MEASURES: &str = r#"
 measure = [
   { code = "M-1", name = "限制消费", basis = "清单", edition = "2024" },
@@ -27,6 +28,11 @@ const RULE: &str = "//! 试验规则\nconst RULE = #{ id: \"T-1\", name: \"试�
 
 /// The repository's tables, with one rule, seven working days to verify a 黄, and this at the end of the calendar.
 fn set(calendar: &str) -> RuleSet {
+    set_routed(calendar, include_str!("../../../rules/routing.toml"))
+}
+
+/// The same with other routes.
+pub(super) fn set_routed(calendar: &str, routing: &str) -> RuleSet {
     let scoring = include_str!("../../../rules/scoring.toml");
     let sources = RuleSources {
         files: vec![("complaint/t.rhai".to_owned(), RULE.to_owned())],
@@ -37,25 +43,25 @@ fn set(calendar: &str) -> RuleSet {
         scoring: scoring.replace("verify_working_days = 5", "verify_working_days = 7"),
         laws: include_str!("../../../rules/laws.toml").to_owned(),
         measures: MEASURES.to_owned(),
-        routing: include_str!("../../../rules/routing.toml").to_owned(),
+        routing: routing.to_owned(),
         sanctions: SANCTIONS.to_owned(),
     };
     RuleSet::restore(&sources).unwrap_or_else(|found| panic!("{found:?}"))
 }
 
-fn time(text: &str) -> EventTime {
+pub(super) fn time(text: &str) -> EventTime {
     EventTime::parse(text).map(|(time, _)| time).unwrap()
 }
 
 /// A desk with its rules and the next place in the stream.
-struct Office {
-    set: RuleSet,
-    desk: Desk,
-    seq: u64,
+pub(super) struct Office {
+    pub(super) set: RuleSet,
+    pub(super) desk: Desk,
+    pub(super) seq: u64,
 }
 
 impl Office {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             set: set(""),
             desk: Desk::default(),
@@ -63,7 +69,7 @@ impl Office {
         }
     }
 
-    fn go(&mut self, cues: Vec<Cue>, messages: Vec<Message>) -> Vec<Message> {
+    pub(super) fn go(&mut self, cues: Vec<Cue>, messages: Vec<Message>) -> Vec<Message> {
         let sent = messages.into_iter().map(|message| Sent {
             seq: self.seq,
             is_collective: false,
@@ -74,7 +80,7 @@ impl Office {
         out.into_iter().map(|sent| sent.message).collect()
     }
 
-    fn warn(&mut self, id: &str, level: &str, at: &str, transition: &str) -> Vec<Task> {
+    pub(super) fn warn(&mut self, id: &str, level: &str, at: &str, transition: &str) -> Vec<Task> {
         self.seq += 1;
         let warning = json!({
             "id": id, "warning_id": id, "transition": transition, "transition_number": 1, "status": "open", "revision": 0,
@@ -86,7 +92,13 @@ impl Office {
         tasks(self.go(Vec::new(), vec![Message::Warning(Box::new(warning))]))
     }
 
-    fn sanction(&mut self, id: &str, measure: &str, status: &str, at: &str) -> Vec<Message> {
+    pub(super) fn sanction(
+        &mut self,
+        id: &str,
+        measure: &str,
+        status: &str,
+        at: &str,
+    ) -> Vec<Message> {
         self.seq += 1;
         let transition = if status == "proposed" {
             "raised"
@@ -103,7 +115,12 @@ impl Office {
         self.go(Vec::new(), vec![Message::Sanction(Box::new(sanction))])
     }
 
-    fn record(&mut self, stream: &str, at: &str, fields: &serde_json::Value) -> Vec<Message> {
+    pub(super) fn record(
+        &mut self,
+        stream: &str,
+        at: &str,
+        fields: &serde_json::Value,
+    ) -> Vec<Message> {
         self.seq += 1;
         let line = json!({
             "source": "t", "record_id": format!("R{}", self.seq), "version": 1, "stream": stream, "occurred_at": at,
@@ -118,7 +135,7 @@ impl Office {
         self.go(vec![cue], Vec::new())
     }
 
-    fn act(&mut self, id: &str, act: &str, actor: &str, at: &str) -> Vec<Message> {
+    pub(super) fn act(&mut self, id: &str, act: &str, actor: &str, at: &str) -> Vec<Message> {
         let fields = json!({ "warning_id": id, "act": act, "actor": actor, "actor_role": "officer", "note": "因故" });
         self.record("action", at, &fields)
     }
@@ -131,7 +148,7 @@ impl Office {
         self.record("action", at, &fields)
     }
 
-    fn tick(&mut self, at: &str) -> Vec<Task> {
+    pub(super) fn tick(&mut self, at: &str) -> Vec<Task> {
         self.seq += 1;
         let cue = Cue {
             seq: self.seq,
@@ -142,7 +159,7 @@ impl Office {
     }
 }
 
-fn tasks(messages: Vec<Message>) -> Vec<Task> {
+pub(super) fn tasks(messages: Vec<Message>) -> Vec<Task> {
     let of = |message| match message {
         Message::Task(task) => Some(*task),
         _ => None,
@@ -160,7 +177,7 @@ fn orders(messages: &[Message]) -> Vec<&Measure> {
     orders
 }
 
-fn refusal(messages: Vec<Message>) -> String {
+pub(super) fn refusal(messages: Vec<Message>) -> String {
     match tasks(messages).as_slice() {
         [task] if task.step == Word::Refused => task.why.clone(),
         other => panic!("{other:?}"),

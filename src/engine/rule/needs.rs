@@ -25,7 +25,7 @@ pub const STANDING_FIELDS: [Field; 10] = [
 ];
 
 /// The fields that judging, scoring, counting and the words of warnings look at, whatever the rules are.
-pub const ENGINE_FIELDS: [Field; 8] = [
+pub const ENGINE_FIELDS: [Field; 10] = [
     field::name,
     field::region,
     field::department,
@@ -34,6 +34,8 @@ pub const ENGINE_FIELDS: [Field; 8] = [
     field::warning_id,
     field::verdict,
     field::dispute_group,
+    field::domain,
+    field::item_code,
 ];
 
 impl RuleSet {
@@ -79,12 +81,7 @@ fn named(text: &str, fields: &mut BTreeSet<Field>) {
     let words = text.split(|c| !is_name(c)).filter(|word| !word.is_empty());
     for word in words {
         let of = |stream| Field::of(stream, word);
-        fields.extend(
-            Stream::ALL
-                .into_iter()
-                .chain([Stream::Action])
-                .filter_map(of),
-        );
+        fields.extend(Stream::ALL.into_iter().chain(Stream::UNREAD).filter_map(of));
     }
 }
 

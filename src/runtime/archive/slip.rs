@@ -74,7 +74,7 @@ fn seat(kind: SubjectKind, stream: Stream) -> usize {
 }
 
 /// How many streams there are.
-const STREAMS: usize = Stream::ALL.len() + 1;
+const STREAMS: usize = Stream::ALL.len() + Stream::UNREAD.len();
 
 /// A kind's place in [`SubjectKind::ALL`].
 pub(super) fn number(kind: SubjectKind) -> usize {
@@ -84,18 +84,17 @@ pub(super) fn number(kind: SubjectKind) -> usize {
         .unwrap_or(0)
 }
 
-/// A stream's place in [`Stream::ALL`]; what officers do stands behind them.
+/// A stream's place in [`Stream::ALL`]; what no rule reads stands behind them.
 pub(super) fn stream_number(stream: Stream) -> usize {
-    let place = Stream::ALL.iter().position(|s| *s == stream);
-    place.unwrap_or(STREAMS - 1)
+    let mut all = Stream::ALL.iter().chain(&Stream::UNREAD);
+    all.position(|s| *s == stream).unwrap_or(STREAMS - 1)
 }
 
 /// The stream at such a place.
 pub(super) fn stream_at(number: usize) -> Option<Stream> {
     match number.checked_sub(Stream::ALL.len()) {
         None => Stream::ALL.get(number).copied(),
-        Some(0) => Some(Stream::Action),
-        Some(_) => None,
+        Some(behind) => Stream::UNREAD.get(behind).copied(),
     }
 }
 
@@ -109,7 +108,7 @@ impl Wanted {
                 *slot = true;
             }
         }
-        let streams = Stream::ALL.into_iter().chain([Stream::Action]);
+        let streams = Stream::ALL.into_iter().chain(Stream::UNREAD);
         let seats = SubjectKind::ALL
             .into_iter()
             .flat_map(|kind| streams.clone().map(move |stream| (kind, stream)));

@@ -11,7 +11,6 @@ use crate::runtime::config::{Config, SourceKind};
 use crate::runtime::kafka::{ANSWER, Settings, SettingsError};
 use crate::runtime::run::RunError;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use std::sync::Arc;
 
 /// Why a process cannot take part.
 #[derive(Debug, thiserror::Error)]
@@ -82,14 +81,21 @@ pub(super) fn refuse(config: &Config, parts: &Parts) -> Result<(), ClusterError>
             let what = format!("source {} of kind http", source.connector);
             return refused(what, "let it be written to a topic");
         }
-        let is_action = |c: &&Arc<crate::engine::connector::Connector>| {
-            c.id() == source.connector && c.stream() == Stream::Action
+        let mut named = parts.connectors.iter();
+        let stream = named
+            .find(|c| c.id() == source.connector)
+            .map(|c| c.stream());
+        let brings = match stream {
+            Some(Stream::Action) => {
+                Some("acts of officers, whose quotas and switches hold for the whole province")
+            }
+            Some(Stream::Catalogue) => {
+                Some("the catalogue, by which warnings of the whole province find their route")
+            }
+            _ => None,
         };
-        if parts.connectors.iter().find(is_action).is_some() {
-            let what = format!(
-                "source {} brings acts of officers, whose quotas and switches hold for the whole province",
-                source.connector
-            );
+        if let Some(brings) = brings {
+            let what = format!("source {} brings {brings}", source.connector);
             return refused(what, "run it in one process without [cluster]");
         }
     }

@@ -1,5 +1,5 @@
 //! What leaves the engine, in national forms: a warning as `riskWarning`, a case's course as `supervisionProcess`, an order to a
-//! department as `jointSanction`.
+//! department as `jointSanction`. Records of supervision have columns of their own: [`records`](super::records).
 //!
 //! The national fields are filled from the output; what the nation's form has no place for (transition, evidence, basis, what
 //! the rule saw) goes into `props`, as systems in the field do. Around it stand the parcel's id, the record that it is a change
@@ -13,13 +13,18 @@
 //! | fed back                                | 反馈               |
 //! | closed, merged, withdrawn               | 结束               |
 //!
-//! Other steps (reminders, due times, what happens to a sanction before an order leaves) are ours and are not sent.
+//! Other steps (reminders, due times, what happens to a sanction before an order leaves) are ours and are not sent; key events are
+//! ours too.
+//!
+//! A joint task that the nation has sent down is answered under its own number: `taskNo` and the record are the nation's, the operation
+//! is always a change (`u`), and that the nation has ended it is not told back.
 //!
 //! source   `domain.md` §1.8 (`riskWarning`, P0 to P3; `taskDetails`); codes of domain and source are not published (§9), so
 //!          the domain is the rule's line (the letters before its number) and the source is `provincial`
 //! errors   a line that is no output of ours is a bug of ours: it is told, and nothing is sent
 
 use crate::engine::desk::task::{Measure, Task, Word};
+use crate::engine::desk::{joint, key_event};
 use crate::engine::episode::Transition;
 use crate::engine::event::SubjectKey;
 use crate::engine::warning::Warning;
@@ -79,6 +84,8 @@ pub fn goes(entry: &OutboxEntry) -> bool {
     #[derive(Deserialize)]
     struct Step {
         step: Word,
+        #[serde(default)]
+        case_id: String,
     }
     #[derive(Deserialize)]
     struct Grounds {
@@ -93,7 +100,10 @@ pub fn goes(entry: &OutboxEntry) -> bool {
         let is_national = evidence.iter().all(|id| id.starts_with(NATIONAL));
         grounds.rule_id.starts_with(NATIONAL_LINE) || (!evidence.is_empty() && is_national)
     });
-    if is_echo {
+    let step = || serde_json::from_slice::<Step>(&entry.line).ok();
+    let is_answer = entry.kind == OutputKind::Task
+        && step().is_some_and(|step| step.case_id.starts_with(joint::PREFIX));
+    if is_echo && !is_answer {
         return false;
     }
     match entry.kind {
@@ -102,7 +112,12 @@ pub fn goes(entry: &OutboxEntry) -> bool {
         OutputKind::Task => {
             let step = serde_json::from_slice::<Step>(&entry.line);
             // A line that cannot be read is told when it is shaped.
-            is_subject(&entry.subject) && step.map_or(true, |step| status(step.step).is_some())
+            let goes = |step: Step| {
+                let is_ours = step.case_id.starts_with(key_event::PREFIX);
+                let is_theirs = is_answer && step.step == Word::Withdrawn;
+                !is_ours && !is_theirs && status(step.step).is_some()
+            };
+            is_subject(&entry.subject) && step().is_none_or(goes)
         }
         OutputKind::Sanction | OutputKind::DeadLetter => false,
     }
@@ -149,7 +164,10 @@ fn status(step: Word) -> Option<&'static str> {
         | Word::Lifted
         | Word::Lapsed
         | Word::Halted
-        | Word::Released => None,
+        | Word::Released
+        | Word::Opened
+        | Word::Joined
+        | Word::Left => None,
     }
 }
 
@@ -218,8 +236,10 @@ fn supervision_process(line: &[u8], (lane_no, province): Around<'_>) -> Result<V
             ""
         }
     };
+    let asked = task.case_id.strip_prefix(joint::PREFIX);
+    let number = asked.unwrap_or(&task.case_id);
     let details = json!({
-        "taskNo": task.case_id, "unionUnitType": "dept", "unionUnitName": task.department, "status": status,
+        "taskNo": number, "unionUnitType": "dept", "unionUnitName": task.department, "status": status,
         "claimTime": at("认领"), "feedbackTime": at("反馈"), "endTime": at("结束"),
         "feedbackSuggestion": if status == "反馈" { task.verdict.as_str() } else { "" },
         "endReason": if status == "结束" { task.step_title.as_str() } else { "" },
@@ -234,8 +254,9 @@ fn supervision_process(line: &[u8], (lane_no, province): Around<'_>) -> Result<V
     bytes(&Envelope {
         kind: "supervisionProcess",
         id: &task.id,
-        record: &task.case_id,
+        record: number,
         operation: match task.step {
+            _ if asked.is_some() => "u",
             Word::Dispatched => "i",
             Word::Withdrawn => "d",
             _ => "u",

@@ -122,6 +122,63 @@ fn what_the_nation_has_sent_does_not_go_back() {
 }
 
 #[test]
+fn a_joint_task_is_answered_under_its_number_and_its_end_is_not_told_back() {
+    let step = |word: &str, case: &str| {
+        let mut line: Value = serde_json::from_slice(&task(Word::FedBack)).unwrap();
+        line["case_id"] = json!(case);
+        line["rule_id"] = json!("GJ-TASK");
+        line["step"] = json!(word);
+        line.to_string().into_bytes()
+    };
+    let goes = |word: &str, case: &str| goes(&entry(OutputKind::Task, SUBJECT, step(word, case)));
+    for (word, expected) in [
+        ("dispatched", true),
+        ("claimed", true),
+        ("fed_back", true),
+        ("closed", true),
+        ("reminded", false),
+        ("withdrawn", false),
+        ("ended", false),
+    ] {
+        assert_eq!(goes(word, "task:RW2026050001"), expected, "{word}");
+    }
+    assert!(!goes("claimed", "w1"), "a warning from the nation");
+    let text = message(
+        OutputKind::Task,
+        &step("fed_back", "task:RW2026050001"),
+        (4, "320000"),
+    );
+    let value: Value = serde_json::from_slice(&text.unwrap()).unwrap();
+    let details = &value["supervisionProcess"]["taskDetails"];
+    assert_eq!(
+        (
+            &value["kind"],
+            &value["record"],
+            &value["operation"],
+            &details["taskNo"],
+            &details["status"],
+            &details["feedbackSuggestion"]
+        ),
+        (
+            &json!("supervisionProcess"),
+            &json!("RW2026050001"),
+            &json!("u"),
+            &json!("RW2026050001"),
+            &json!("反馈"),
+            &json!("属实")
+        )
+    );
+}
+
+#[test]
+fn a_key_event_is_not_sent() {
+    let mut line: Value = serde_json::from_slice(&task(Word::Closed)).unwrap();
+    line["case_id"] = json!("event:2026-1");
+    let line = line.to_string().into_bytes();
+    assert!(!goes(&entry(OutputKind::Task, "region:320000", line)));
+}
+
+#[test]
 fn an_order_and_its_lift_are_one_record() {
     for order in ["impose", "lift"] {
         let line = measure(order);

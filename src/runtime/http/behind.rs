@@ -7,6 +7,7 @@
 use super::answer::RequestId;
 use crate::engine::event::SubjectKey;
 use crate::engine::subject::view::Level;
+use crate::runtime::paper::Form;
 use axum::body::Bytes;
 use serde::Serialize;
 use serde_json::Value;
@@ -66,6 +67,12 @@ pub trait ReadModel: Send + Sync {
     fn warning(&self, id: &str) -> Option<Value>;
     /// The disposal of a warning, the life of a sanction, or the brake of a rule's sanctions, with its course.
     fn case(&self, id: &str) -> Option<Value>;
+    /// All key events; `None` if the loop does not answer in time.
+    fn key_events(&self) -> Option<Value>;
+    /// A key event with its own course.
+    fn key_event(&self, id: &str) -> Option<Value>;
+    /// The report of a key event; an error says why it cannot be written.
+    fn event_report(&self, id: &str, form: Form) -> Option<Result<Vec<u8>, String>>;
     /// The rule set in use.
     fn rules(&self) -> Value;
     /// What a challenger adds and drops against its champion, or why there is no such challenge; `None` if the loop does not
@@ -104,7 +111,7 @@ pub enum Act {
     },
     /// What an officer does about a warning, a sanction, or a rule's sanctions.
     Dispose {
-        /// The id of a warning or a sanction, or `rule:<id>`.
+        /// The id of a warning or a sanction, `rule:<id>`, or `event:<id>`.
         object: String,
         /// The body: `act`, and `why`, `target`, `id` as needed.
         what: Value,

@@ -8,7 +8,7 @@
 use super::answer::{Failure, RequestId};
 use super::behind::{Act, ActError, PushError, Receipt, WarningQuery};
 use super::guard::{Caller, deny, guard, leave};
-use super::{Shared, blocking};
+use super::{Shared, blocking, key_events};
 use crate::engine::event::SubjectKey;
 use crate::engine::subject::view::Level;
 use crate::runtime::tokens::rights::Right;
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 const LIST_MAX: usize = 500;
 const LIST_DEFAULT: usize = 50;
-const ID_BYTES_MAX: usize = 128;
+pub(super) const ID_BYTES_MAX: usize = 128;
 const SUBJECT_BYTES_MAX: usize = 240;
 const FEEDBACK_BYTES_MAX: usize = 64 * 1_024;
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -60,6 +60,10 @@ enum Endpoint {
     Feedback,
     Dispose,
     Case,
+    KeyEvents,
+    KeyEvent,
+    EventReport,
+    EventAct,
     Rules,
     Duel,
     Reload,
@@ -84,7 +88,7 @@ const fn row(
 
 /// All doors.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 14] = [
+pub static ROUTES: [Route; 18] = [
     row(Method::GET, "/healthz", "health.alive", None, Endpoint::Alive),
     row(Method::GET, "/readyz", "health.ready", None, Endpoint::Ready),
     row(Method::GET, "/metrics", "metrics.read", Some(Right::Metrics), Endpoint::Metrics),
@@ -95,6 +99,10 @@ pub static ROUTES: [Route; 14] = [
     row(Method::POST, "/api/v1/warnings/{id}/feedback", "warning.feedback", Some(Right::Act), Endpoint::Feedback),
     row(Method::POST, "/api/v1/warnings/{id}/actions", "warning.act", Some(Right::Act), Endpoint::Dispose),
     row(Method::GET, "/api/v1/cases/{id}", "case.read", Some(Right::Read), Endpoint::Case),
+    row(Method::GET, "/api/v1/key-events", "key_events.list", Some(Right::Read), Endpoint::KeyEvents),
+    row(Method::GET, "/api/v1/key-events/{id}", "key_event.read", Some(Right::Read), Endpoint::KeyEvent),
+    row(Method::GET, "/api/v1/key-events/{id}/report", "key_event.report", Some(Right::Read), Endpoint::EventReport),
+    row(Method::POST, "/api/v1/key-events/{id}/actions", "key_event.act", Some(Right::Act), Endpoint::EventAct),
     row(Method::GET, "/api/v1/rules", "rules.read", Some(Right::Rules), Endpoint::Rules),
     row(Method::GET, "/api/v1/rules/{id}/duel", "rules.duel", Some(Right::Rules), Endpoint::Duel),
     row(Method::POST, "/api/v1/rules/reload", "rules.reload", Some(Right::Administer), Endpoint::Reload),
@@ -128,6 +136,10 @@ fn handler(route: &Route) -> MethodRouter<Shared> {
         Endpoint::Feedback => on(&route.method, feedback),
         Endpoint::Dispose => on(&route.method, dispose),
         Endpoint::Case => on(&route.method, case),
+        Endpoint::KeyEvents => on(&route.method, key_events::list),
+        Endpoint::KeyEvent => on(&route.method, key_events::one),
+        Endpoint::EventReport => on(&route.method, key_events::report),
+        Endpoint::EventAct => on(&route.method, key_events::act),
         Endpoint::Rules => on(&route.method, rules),
         Endpoint::Duel => on(&route.method, duel),
         Endpoint::Reload => on(&route.method, reload),
@@ -367,7 +379,7 @@ async fn dispose(
 }
 
 /// A body that is a JSON object.
-async fn object(shared: &Shared, request: Request) -> Result<Value, Failure> {
+pub(super) async fn object(shared: &Shared, request: Request) -> Result<Value, Failure> {
     let body = read_body(shared, request, FEEDBACK_BYTES_MAX).await?;
     match serde_json::from_slice::<Value>(&body) {
         Ok(object) if object.is_object() => Ok(object),
@@ -395,7 +407,7 @@ async fn reload(
     act(shared, caller, Act::ReloadRules).await
 }
 
-async fn act(shared: Shared, caller: Caller, act: Act) -> Result<Json<Value>, Failure> {
+pub(super) async fn act(shared: Shared, caller: Caller, act: Act) -> Result<Json<Value>, Failure> {
     let done = blocking(move || shared.doors.control.act(&caller.name, &act)).await?;
     done.map(Json).map_err(|error| match error {
         ActError::NotFound(what) => Failure::not_found("not_found", what),
@@ -442,7 +454,7 @@ async fn audit(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Fa
     })
 }
 
-fn parameters<T: for<'a> Deserialize<'a>>(uri: &Uri) -> Result<Query<T>, Failure> {
+pub(super) fn parameters<T: for<'a> Deserialize<'a>>(uri: &Uri) -> Result<Query<T>, Failure> {
     Query::try_from_uri(uri).map_err(|error| Failure::bad("bad_query", error.body_text()))
 }
 
@@ -455,7 +467,10 @@ fn limit(asked: Option<usize>) -> Result<usize, Failure> {
     Err(Failure::bad("bad_limit", message))
 }
 
-fn segment(path: Result<Path<String>, PathRejection>, bytes_max: usize) -> Result<String, Failure> {
+pub(super) fn segment(
+    path: Result<Path<String>, PathRejection>,
+    bytes_max: usize,
+) -> Result<String, Failure> {
     match path {
         Ok(Path(text)) if text.len() <= bytes_max && !text.contains(char::is_control) => Ok(text),
         _ => Err(Failure::bad(

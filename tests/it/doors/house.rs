@@ -12,6 +12,7 @@ use fenghuo::runtime::http::behind::{
 };
 use fenghuo::runtime::http::{Doors, Limits, Server, StartError};
 use fenghuo::runtime::metrics::Metrics;
+use fenghuo::runtime::paper::Form;
 use fenghuo::runtime::tokens::rights::Role;
 use fenghuo::runtime::tokens::{NewToken, create};
 use serde_json::{Value, json};
@@ -89,6 +90,16 @@ impl ReadModel for Behind {
     }
     fn case(&self, id: &str) -> Option<Value> {
         (id == "w1").then(|| json!({"id": id}))
+    }
+
+    fn key_events(&self) -> Option<Value> {
+        Some(json!({"key_events": []}))
+    }
+    fn key_event(&self, id: &str) -> Option<Value> {
+        (id == "event:w1").then(|| json!({"id": id}))
+    }
+    fn event_report(&self, id: &str, form: Form) -> Option<Result<Vec<u8>, String>> {
+        (id == "event:w1").then(|| Ok(format!("{form:?}").into_bytes()))
     }
 
     fn rules(&self) -> Value {
