@@ -20,8 +20,10 @@ pub enum Input {
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disposition {
-    /// It changed the state.
+    /// It changed the state: the first that is known of its record.
     Applied,
+    /// It changed the state, in the place of an older version of its record.
+    Replaced,
     /// This very version was known.
     Duplicate,
     /// A later version was known.

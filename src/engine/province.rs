@@ -374,11 +374,11 @@ impl Province {
             return Disposition::Duplicate;
         }
         let none: Keepers = Arc::from([]);
-        let (keepers, old) = match self.index.admit(prepared) {
+        let (applied, keepers, old) = match self.index.admit(prepared) {
             Admission::Duplicate => return Disposition::Duplicate,
             Admission::Stale => return Disposition::Stale,
-            Admission::New { keepers } => (keepers, none),
-            Admission::Newer { keepers, old } => (keepers, old),
+            Admission::New { keepers } => (Disposition::Applied, keepers, none),
+            Admission::Newer { keepers, old } => (Disposition::Replaced, keepers, old),
         };
         let is_live = event.is_live();
         self.note_for_desk(prepared);
@@ -417,7 +417,7 @@ impl Province {
             );
         }
         self.put(prepared, (&keepers, &old), segment);
-        Disposition::Applied
+        applied
     }
 
     /// Gives a fact, or a withdrawal of what nobody had, to those who keep it.

@@ -5,6 +5,7 @@
 //!
 //! source   JSON Schema draft-07, AsyncAPI 3.1.0, CloudEvents 1.0.2 Kafka binding
 
+use super::reported::Reported;
 use super::sink::OutputKind;
 use crate::engine::desk::task::{Measure, Task};
 use crate::engine::warning::{Sanction, Warning};
@@ -28,6 +29,7 @@ pub fn schema(kind: OutputKind) -> Option<Value> {
         OutputKind::Sanction => of::<Sanction>(),
         OutputKind::Task => of::<Task>(),
         OutputKind::Measure => of::<Measure>(),
+        OutputKind::Record => of::<Reported>(),
         OutputKind::DeadLetter => return None,
     })
 }
@@ -140,6 +142,10 @@ fn told(kind: OutputKind) -> (&'static str, &'static str) {
         OutputKind::DeadLetter => (
             "DeadLetter",
             "Records that were refused, as they came; the headers say where they stood and what is wrong. They may hold personal data.",
+        ),
+        OutputKind::Record => (
+            "Record",
+            "Inspections, penalties, coercive measures and items of the catalogue as they were read, for the national exchange; only when its `sends` has \"record\".",
         ),
         OutputKind::Task => ("Task", "Every step of a case, and by when the next is due."),
         OutputKind::Measure => (

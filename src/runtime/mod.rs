@@ -21,6 +21,7 @@ pub mod backtest;
 pub mod sink;
 pub mod alert;
 pub mod exchange;
+pub mod reported;
 pub mod kafka;
 #[cfg(feature = "rdkafka")]
 pub mod cluster;
@@ -29,13 +30,13 @@ pub mod contracts;
 // Watching and the doors.
 pub mod digest;
 pub mod describe;
-pub mod metrics;
 pub mod event_report;
 pub mod paper;
+pub mod metrics;
 pub mod service;
 pub mod doors;
-pub mod http;
 pub mod refusals;
+pub mod http;
 pub mod tokens;
 pub mod secret;
 pub mod audit;

@@ -89,6 +89,8 @@ pub struct Pipeline {
     pub province: Province,
     /// Whether events go into an archive.
     pub is_archived: bool,
+    /// Whether records of supervision leave for the nation.
+    pub is_reported: bool,
     merge: Merge,
     connectors: Vec<Arc<Connector>>,
     /// Bytes of the last images of everything, and of those of changed subjects since.
@@ -102,6 +104,7 @@ impl Pipeline {
         Self {
             province,
             is_archived: false,
+            is_reported: false,
             merge,
             connectors,
             full_bytes: 0,
@@ -217,8 +220,13 @@ impl Pipeline {
                         );
                         Some(&too_old)
                     }
-                    Some(Disposition::Applied) | None => {
+                    done @ (Some(Disposition::Applied | Disposition::Replaced) | None) => {
                         account.applied += 1;
+                        if self.is_reported {
+                            let is_known = done == Some(&Disposition::Replaced);
+                            let entry = super::reported::entry(&prepared.event, is_known);
+                            stepped.commit.entries.extend(entry);
+                        }
                         None
                     }
                 },
@@ -322,7 +330,8 @@ fn archived(before: u64, inputs: &[Input], dispositions: &[Disposition]) -> Vec<
     let mut rows = Vec::with_capacity(inputs.len());
     for (number, input) in (before + 1..).zip(inputs) {
         if let Input::Event(event) = input
-            && let Some(Disposition::Applied | Disposition::TooOld) = dispositions.next()
+            && let Some(Disposition::Applied | Disposition::Replaced | Disposition::TooOld) =
+                dispositions.next()
         {
             rows.push((number, Arc::clone(event)));
         }

@@ -19,7 +19,7 @@ use super::keeper::{Commit, Delivery, KeepError, Keeper};
 use super::logging::chain;
 use super::pipeline::{Pipeline, PipelineError, Receipt, Stepped};
 use super::recover::{RecoverError, Recovered, recover};
-use super::sink::Sink;
+use super::sink::{OutputKind, Sink};
 use super::source::{Lane, Merge, Pull};
 use super::store::Store;
 use crate::engine::connector::Connector;
@@ -247,6 +247,8 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         Some(pipeline.adopt(set.hash(), sources, &outcome))
     };
     let mut keeper = Keeper::new(job.store, head, job.sinks, &waiting)?;
+    let sends = |exchange: &Exchange| exchange.sends(OutputKind::Record);
+    pipeline.is_reported = job.exchange.as_ref().is_some_and(sends);
     if let Some(dir) = &job.archive {
         let keep = Keep::open(dir, pipeline.province.globals.seq).map_err(KeepError::Archive)?;
         keeper.set_archive(keep);

@@ -126,7 +126,8 @@ class National:
                 self.last_no[subject] = lane_no
                 stamp = time.strftime("%Y-%m-%dT%H:%M:%S+08:00")
                 known = self.effects[key] = (sm3, f"GJ{len(self.effects) + 1:08}", stamp)
-            line = {"id": key, "sm3": sm3, "subject": subject, "lane_no": lane_no, "kind": message["kind"]}
+            line = {"id": key, "sm3": sm3, "subject": subject, "lane_no": lane_no}
+            line |= {name: message[name] for name in ("kind", "record", "operation")}
             self.ledger.write(json.dumps(line) + "\n")
             self.ledger.flush()
             return known

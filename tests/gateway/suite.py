@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -162,6 +163,11 @@ kind = "directory"
 connector = "orders"
 path = "feed"
 
+[[source]]
+kind = "directory"
+connector = "acts"
+path = "acts"
+
 [sinks.file]
 dir = "out"
 
@@ -240,12 +246,13 @@ class Engine:
         self.fenghuo, self.work, self.process = fenghuo, work, None
         self.log = work / "fenghuo.log"
         self.day = 0
-        for name in ("feed", "connectors", "rules"):
+        for name in ("feed", "acts", "connectors", "rules"):
             (work / name).mkdir()
         (work / "rules" / "complaint").mkdir()
         copies = {path: work / "rules" / path.name for path in (HERE.parents[1] / "rules").glob("*.toml")}
         copies[HERE / "every.rhai"] = work / "rules" / "complaint" / "every.rhai"
-        copies[HERE / "orders.toml"] = work / "connectors" / "orders.toml"
+        for name in ("orders.toml", "acts.toml"):
+            copies[HERE / name] = work / "connectors" / name
         for path, copy in copies.items():
             copy.write_bytes(path.read_bytes())
 
@@ -256,7 +263,7 @@ class Engine:
             port=port, algorithm=algorithm, client=client, secret=secret or refresh, timeout=TIMEOUT_MS
         ), ["warning"])
 
-    def go_by(self, way, sends=("warning", "task", "measure")):
+    def go_by(self, way, sends=("warning", "task", "measure", "record")):
         (self.work / "fenghuo.toml").write_text(CONFIG.format(way=way, sends=json.dumps(list(sends))))
 
     def start(self):
@@ -307,15 +314,32 @@ class Engine:
             })
             for firm in firms
         ]
+        self.drop("feed", lines)
+        # Every fifth firm is inspected; what was found the time before is taken back.
+        acts = [self.act(self.day, firm, on, {}) for firm in firms if firm % 5 == 0]
+        acts += [self.act(self.day - 3, firm, on, {"version": 2, "op": "delete"}) for firm in firms if firm % 10 == 0 and 3 < self.day]
+        if acts:
+            self.drop("acts", acts)
+
+    def act(self, day, firm, on, more):
+        return json.dumps({
+            "source": "acts", "record_id": f"{day}-{firm}", "version": 1, "stream": "inspection",
+            "occurred_at": f"{on}T{firm % 24:02}:00:00+08:00", "subjects": [subject(firm)],
+            "fields": {"name": f"firm {firm}", "inspection_no": f"JC-{day}-{firm}", "result": "合格"}, **more,
+        })
+
+    def drop(self, folder, lines):
+        """A new file, whole at once."""
         part = self.work / f"{self.day}.part"
         part.write_text("\n".join(lines) + "\n")
-        part.rename(self.work / "feed" / f"{self.day:05}.jsonl")
+        part.rename(self.work / folder / f"{self.day:05}.jsonl")
 
     def told(self):
         """Ids of what has to go, by kind."""
         steps = {"dispatched", "transferred", "reopened", "claimed", "fed_back", "closed", "merged", "withdrawn"}
         told = {"riskWarning": [w["id"] for w in self.warnings()]}
         told["supervisionProcess"] = [t["id"] for t in self.warnings("tasks") if t["step"] in steps]
+        told["checkAction"] = [record["id"] for record in self.warnings("records")]
         return told
 
     def warnings(self, name="warnings"):
@@ -589,6 +613,7 @@ def assert_rows(engine, rows):
     for kind, told in engine.told().items():
         check(sorted(told) == sorted(row["cd_id"] for row in rows if row["kind"] == kind), f"{kind}: not what was told")
         check(told, f"nothing of kind {kind} was told")
+    check({row["cd_operation"] for row in rows if row["kind"] == "checkAction"} == {"i", "d"}, "records and what was taken back")
     places = collections.defaultdict(list)
     for row in rows:
         places[row["subject"]].append(int(row["lane_no"]))
@@ -754,6 +779,16 @@ kind = "directory"
 connector = "national-warning"
 path = "clues"
 
+[[source]]
+kind = "directory"
+connector = "action"
+path = "officers"
+
+[[source]]
+kind = "directory"
+connector = "feedback"
+path = "findings"
+
 [sinks.file]"""
 
 
@@ -762,9 +797,9 @@ def down(fenghuo):
     project = HERE.parents[1]
     with scene(fenghuo) as (far, engine):
         work = engine.work
-        for name in ("tasks", "clues", "rules/national"):
+        for name in ("tasks", "clues", "officers", "findings", "rules/national"):
             (work / name).mkdir()
-        copies = {project / f"connectors/{name}.toml": work / f"connectors/{name}.toml" for name in ("national-task", "national-warning")}
+        copies = {project / f"connectors/{name}.toml": work / f"connectors/{name}.toml" for name in ("national-task", "national-warning", "action", "feedback")}
         copies[project / "rules/national/pushed.rhai"] = work / "rules/national/pushed.rhai"
         for path, copy in copies.items():
             copy.write_bytes(path.read_bytes())
@@ -780,21 +815,49 @@ def down(fenghuo):
         engine.feed(range(1, 11))
         engine.start()
         national = lambda: [w for w in engine.warnings() if w["rule_id"] == "GJ-001"]
-        until("warnings from the nation", 60, lambda: len(national()) >= 2)
+        steps = lambda: [t for t in engine.warnings("tasks") if t["case_id"].startswith("task:")]
+        until("warnings from the nation", 60, lambda: len(national()) >= 1)
+        until("tasks from the nation", 60, lambda: len(steps()) >= 2)
         levels = sorted(w["level_code"] for w in national())
+        # An officer answers the task that the nation does not end.
+        ended = re.search("<taskNo>(.*?)</taskNo>", plain(ending)).group(1)
+        task = next(t for t in steps() if t["case_id"] != f"task:{ended}")
+        on = {"version": 1, "subjects": [task["subject"]]}
+        engine.drop("officers", [json.dumps({
+            "source": "fenghuo-action", "record_id": "A1", "stream": "action", "occurred_at": task["at"], **on,
+            "fields": {"warning_id": task["case_id"], "act": "claim", "actor": "officer", "actor_role": "officer"},
+        })])
+        until("a claim", 60, lambda: [t for t in steps() if t["step"] == "claimed"])
+        engine.drop("findings", [json.dumps({
+            "source": "fenghuo-feedback", "record_id": "F1", "stream": "feedback", "occurred_at": task["at"], **on,
+            "fields": {"warning_id": task["case_id"], "verdict": "属实", "unit": "unit"},
+        })])
         (work / "tasks" / "2.xml").write_bytes(ending + b"\n")
-        until("the end of a task", 60, lambda: [w for w in national() if w["transition"] in ("withdrawn", "revised")])
+        until("the end of a task", 60, lambda: [t for t in steps() if t["step"] == "withdrawn"])
+        until("feedback", 60, lambda: [t for t in steps() if t["step"] == "fed_back"])
+        answers = [t for t in steps() if t["step"] in ("dispatched", "claimed", "fed_back")]
         settled(engine, 10, 60)
+        until("answers to the nation", 60, lambda: {t["id"] for t in answers} <= {line["id"] for line in far.ledger()})
         engine.stop()
         codes = collections.Counter(letter["code"] for letter in engine.warnings("dead-letters"))
         check(codes["too_long"] == 1 and codes["bad_xml"] == 4, f"dead letters: {dict(codes)}")
         check(sum(codes.values()) == 8, f"dead letters: {dict(codes)}")
-        told = {t["id"] for t in national() + [t for t in engine.warnings("tasks") if t.get("rule_id") == "GJ-001"]}
-        sent = {line["id"] for line in far.ledger()}
-        check(told and not told & sent, "something that came from the nation went back")
-        check(sent, "what is ours goes")
-        say(f"{len(national())} warnings from the nation, levels {levels}, none of {len(told)} messages sent back, {len(sent)} of ours sent; "
-            f"refused: {dict(codes)}")
+        mine = {t["id"] for t in answers}
+        told = {t["id"] for t in national() + [t for t in engine.warnings("tasks") if str(t.get("rule_id")).startswith("GJ-")]} - mine
+        sent = {line["id"]: line for line in far.ledger()}
+        check(told and not told & sent.keys(), "something that came from the nation went back")
+        for step in answers:
+            line = sent[step["id"]]
+            number = step["case_id"].removeprefix("task:")
+            check((line["kind"], line["record"], line["operation"]) == ("supervisionProcess", number, "u"), f"an answer of another kind: {line}")
+        check(sent.keys() - mine, "what is ours goes")
+        say(f"{len(national())} warnings from the nation, levels {levels}, {len({t['case_id'] for t in steps()})} tasks answered in {len(mine)} messages under "
+            f"their numbers; none of {len(told)} other messages sent back, {len(sent) - len(mine)} of ours sent; refused: {dict(codes)}")
+
+
+def plain(line):
+    """A message of the nation, unwrapped."""
+    return line.decode() if line.lstrip().startswith(b"<") else base64.b64decode(line).decode()
 
 
 SCENES = {"sha256": sha256, "down": down, "reconciled": reconciled, "batch": batch, "database": database, "killed": killed}

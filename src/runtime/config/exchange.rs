@@ -75,14 +75,15 @@ pub(super) fn exchange(
 }
 
 fn sends(table: &mut Table<'_>) -> Result<Vec<OutputKind>, TomlError> {
-    let known = [OutputKind::Warning, OutputKind::Task, OutputKind::Measure];
+    let usual = [OutputKind::Warning, OutputKind::Task, OutputKind::Measure];
     let Some(words) = table.texts("sends")? else {
-        return Ok(known.to_vec());
+        return Ok(usual.to_vec());
     };
     let one = |word: super::table::Placed<String>| {
+        let known = usual.into_iter().chain([OutputKind::Record]);
         let found = known.into_iter().find(|kind| kind.name() == word.value);
         found.ok_or_else(|| {
-            let what = "expected \"warning\", \"task\" or \"measure\"";
+            let what = "expected \"warning\", \"task\", \"measure\" or \"record\"";
             table.error(
                 &word.at,
                 format!("\"sends\" has \"{}\"; {what}", word.value),

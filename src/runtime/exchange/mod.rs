@@ -23,6 +23,7 @@ pub mod handover;
 pub mod lane;
 pub mod orders;
 pub mod reconcile;
+mod records;
 pub mod shape;
 pub mod sign;
 pub mod worker;
@@ -134,11 +135,11 @@ pub trait Adapter: Send + Sync {
     /// `attempts` have failed before, or may have been made by a process that is gone: where it can, it asks first whether
     /// the far end has it.
     fn send(&self, parcel: &Parcel, attempts: u32) -> Outcome;
-    /// How many parcels go together, and how seldom.
     /// How long the far end may go on taking a message whose sender is gone, ms; nothing when taking is one act.
     fn doubt_ms(&self) -> i64 {
         0
     }
+    /// How many parcels go together, and how seldom.
     fn bundle(&self) -> Bundle {
         Bundle::default()
     }

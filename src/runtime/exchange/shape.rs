@@ -107,10 +107,9 @@ pub fn goes(entry: &OutboxEntry) -> bool {
         return false;
     }
     match entry.kind {
-        OutputKind::Warning => true,
+        OutputKind::Warning | OutputKind::Record => true,
         OutputKind::Measure => is_subject(&entry.subject),
         OutputKind::Task => {
-            let step = serde_json::from_slice::<Step>(&entry.line);
             // A line that cannot be read is told when it is shaped.
             let goes = |step: Step| {
                 let is_ours = step.case_id.starts_with(key_event::PREFIX);
@@ -129,6 +128,7 @@ pub fn message(kind: OutputKind, line: &[u8], around: Around<'_>) -> Result<Vec<
         OutputKind::Warning => risk_warning(line, around),
         OutputKind::Task => supervision_process(line, around),
         OutputKind::Measure => joint_sanction(line, around),
+        OutputKind::Record => super::records::message(line, around),
         OutputKind::Sanction | OutputKind::DeadLetter => {
             Err(format!("\"{}\" has no national form", kind.name()))
         }
@@ -172,7 +172,7 @@ fn status(step: Word) -> Option<&'static str> {
 }
 
 /// A subject's name and certificate: a person is known by a pseudonym, which is nobody's certificate.
-fn object<'a>(subject: &'a str, name: &'a str) -> (&'a str, &'a str) {
+pub(super) fn object<'a>(subject: &'a str, name: &'a str) -> (&'a str, &'a str) {
     let (kind, code) = subject.split_once(':').unwrap_or(("", ""));
     let cert = if kind == "enterprise" { code } else { "" };
     (if name.is_empty() { code } else { name }, cert)

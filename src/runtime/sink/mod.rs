@@ -42,16 +42,19 @@ pub enum OutputKind {
     Task,
     /// An order to a department to impose or lift measures.
     Measure,
+    /// A record of supervision, or an item of the catalogue, as it is reported to the nation.
+    Record,
 }
 
 impl OutputKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Warning,
         Self::Sanction,
         Self::DeadLetter,
         Self::Task,
         Self::Measure,
+        Self::Record,
     ];
 
     /// The name in metrics.
@@ -62,6 +65,7 @@ impl OutputKind {
             Self::DeadLetter => "dead_letter",
             Self::Task => "task",
             Self::Measure => "measure",
+            Self::Record => "record",
         }
     }
 
@@ -73,6 +77,7 @@ impl OutputKind {
             Self::DeadLetter => "dead-letters.jsonl",
             Self::Task => "tasks.jsonl",
             Self::Measure => "measures.jsonl",
+            Self::Record => "records.jsonl",
         }
     }
 
@@ -84,13 +89,14 @@ impl OutputKind {
             Self::DeadLetter => "fenghuo.dlq.v1",
             Self::Task => "fenghuo.task.v1",
             Self::Measure => "fenghuo.measure.v1",
+            Self::Record => "fenghuo.record.v1",
         }
     }
 
     /// Whether it may hold personal data: dead letters keep the bytes as they came, before any mask.
     pub fn is_private(self) -> bool {
         match self {
-            Self::Warning | Self::Sanction | Self::Task | Self::Measure => false,
+            Self::Warning | Self::Sanction | Self::Task | Self::Measure | Self::Record => false,
             Self::DeadLetter => true,
         }
     }
