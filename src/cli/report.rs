@@ -4,13 +4,15 @@ use super::args::{Format, StateArgs};
 use super::look::{open, table};
 use super::{CliError, Ending, say, say_json};
 use crate::engine::desk::evaluation::{Evaluation, Line};
-use crate::engine::time::EventTime;
+use crate::engine::frequency::Frequency;
+use crate::engine::time::{DAY_MS, EventTime};
 use serde_json::json;
 
 /// `report …`
 #[derive(Debug, clap::Subcommand)]
 pub enum ReportCommand {
-    /// Claim rate, feedback in time, confirmed rate, disposal time, overdue, repeated: by rule and by department.
+    /// Claim rate, feedback in time, confirmed rate, disposal time, overdue, repeated: by rule and by department; and whether firms
+    /// were inspected no more often than is allowed.
     Evaluation(EvaluationArgs),
 }
 
@@ -56,8 +58,13 @@ pub(super) fn report(command: &ReportCommand, format: Format) -> Result<Ending, 
     let (from, through) = (day(&args.from)?, day(&args.through)?);
     let recovered = open(&args.state)?;
     let found = Evaluation::of(recovered.province.desk(), from, through);
+    let frequency = Frequency::of(&recovered.province, from, through);
     if format == Format::Json {
-        say_json(&json!(found));
+        let mut value = json!(found);
+        if let Some(map) = value.as_object_mut() {
+            map.insert("inspection_frequency".to_owned(), json!(frequency));
+        }
+        say_json(&value);
         return Ok(Ending::Fine);
     }
     let total = [("合计".to_owned(), &found.total)];
@@ -72,32 +79,73 @@ pub(super) fn report(command: &ReportCommand, format: Format) -> Result<Ending, 
     ] {
         say(&sheet(title, &lines, args.markdown));
     }
+    if let Some(frequency) = &frequency {
+        inspected(frequency, args.markdown);
+    }
     Ok(Ending::Fine)
+}
+
+/// How often firms were inspected, held against what the rule allows.
+fn inspected(frequency: &Frequency, is_markdown: bool) {
+    let standard = &frequency.standard;
+    say(&format!(
+        "检查频次合规（标准见规则 {}：{} 日内对同一企业的计划检查少于 {} 次，有因检查不计；依据 {}）",
+        standard.rule,
+        standard.window_ms / DAY_MS,
+        standard.times,
+        standard.basis.join("、")
+    ));
+    let total = [("合计".to_owned(), &frequency.total)];
+    let departments = frequency.departments.iter();
+    let departments = departments.map(|(key, tally)| (key.clone(), tally));
+    for (title, lines) in [
+        ("全部检查", Vec::from(total)),
+        ("按检查单位", departments.collect()),
+    ] {
+        let header = [title, "合规率", "未超频次", "超过频次", "有因检查"];
+        let rows = lines.into_iter().map(|(key, tally)| {
+            vec![
+                key,
+                share(tally.compliant_share),
+                tally.within.to_string(),
+                tally.over.to_string(),
+                tally.prompted.to_string(),
+            ]
+        });
+        say(&grid(&header, rows.collect(), is_markdown));
+    }
 }
 
 fn sheet(title: &str, lines: &[(String, &Line)], is_markdown: bool) -> String {
     let mut header = HEADER;
     header[0] = title;
+    let rows = lines.iter().map(|(key, line)| cells(key, line));
+    grid(&header, rows.collect(), is_markdown)
+}
+
+fn grid(header: &[&str], rows: Vec<Vec<String>>, is_markdown: bool) -> String {
     if !is_markdown {
-        let mut sheet = table(&header);
-        for (key, line) in lines {
-            sheet.add_row(cells(key, line));
+        let mut sheet = table(header);
+        for row in rows {
+            sheet.add_row(row);
         }
         return sheet.to_string();
     }
     let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let mut text = row(&header.map(str::to_owned));
-    text.push_str(&row(&header.map(|_| "---".to_owned())));
-    for (key, line) in lines {
-        text.push_str(&row(&cells(key, line)));
+    let head: Vec<String> = header.iter().map(|&text| text.to_owned()).collect();
+    let mut text = row(&head);
+    text.push_str(&row(&vec!["---".to_owned(); head.len()]));
+    for cells in &rows {
+        text.push_str(&row(cells));
     }
     text
 }
 
+fn share(part: Option<f64>) -> String {
+    part.map_or_else(|| "—".to_owned(), |part| format!("{:.1}%", part * 100.0))
+}
+
 fn cells(key: &str, line: &Line) -> Vec<String> {
-    let share = |part: Option<f64>| {
-        part.map_or_else(|| "—".to_owned(), |part| format!("{:.1}%", part * 100.0))
-    };
     let hours = line.disposal_hours_mean;
     vec![
         key.to_owned(),

@@ -39,6 +39,7 @@ pub mod score;
 pub mod feedback;
 pub mod settle;
 pub mod desk;
+pub mod frequency;
 pub mod warning;
 pub mod backtest;
 pub mod explain;

@@ -431,6 +431,7 @@ impl Watch for Doors {
         if stepped.outcome.sent.iter().any(is_task) {
             self.desk(province);
         }
+        self.metrics.disposal().inspected(province, stepped);
         self.told(&stepped.outcome);
     }
 

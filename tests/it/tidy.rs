@@ -220,9 +220,10 @@ fn every_field_that_the_engine_looks_at_is_read_in_back_tests() {
         .chain(&STANDING_FIELDS)
         .map(|field| field.name())
         .collect();
-    // The desk acts on what officers do, connectors make events, explanations and rule tests run on whole events.
+    // The desk acts on what officers do, connectors make events, explanations, rule tests and the evaluation run on whole events.
     let beside = [
         "/desk/",
+        "/frequency.rs",
         "/connector/",
         "/explain/",
         "/tests",

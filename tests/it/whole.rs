@@ -20,6 +20,12 @@ fn the_books_balance_and_every_run_is_alike() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    // Feedback on warnings that are not there, as departments send it, is in the log with its reason.
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        log.contains("没有编号为“GJ") && log.contains("a feedback was refused"),
+        "{log}"
+    );
     let summary = json(&output.stdout);
     let mut read = 0;
     for (connector, account) in summary["accounts"].as_object().unwrap() {
@@ -52,6 +58,49 @@ fn the_books_balance_and_every_run_is_alike() {
     package.reset();
     package.set("warm_subjects_max = 8", "warm_subjects_max = 1000000");
     first.assert_same(&package.run(), "no firm at rest");
+}
+
+#[test]
+fn officers_answer_the_warnings_of_the_demo() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("demo");
+    let run = fenghuo()
+        .args(["demo", "--subjects", "800", "--events", "8000", "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(
+        run.status.success(),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    assert!(!out.join("rehearsal").exists() && !out.join("rehearsal.toml").exists());
+    let report = fenghuo()
+        .args(["--format", "json", "report", "evaluation", "--state"])
+        .arg(out.join("state"))
+        .output()
+        .unwrap();
+    let report = json(&report.stdout);
+    let total = &report["total"];
+    let share = |of: &str| total[of].as_f64().unwrap();
+    assert!(10 <= total["cases"].as_u64().unwrap(), "{total}");
+    assert!(0.75 < share("claimed_share"), "{total}");
+    assert!(
+        0.5 < share("on_time_share") && 0.3 < share("confirmed_share"),
+        "{total}"
+    );
+    // What officers find out changes a little of what is warned of afterwards.
+    let tasks = std::fs::read_to_string(out.join("out/tasks.jsonl")).unwrap();
+    let acts = std::fs::read_to_string(out.join("action.jsonl")).unwrap();
+    let unknown = tasks.matches("没有编号为").count();
+    assert!(
+        20 * unknown < acts.lines().count(),
+        "{unknown} acts on warnings that are not there"
+    );
+    let frequency = &report["inspection_frequency"];
+    assert_eq!(frequency["standard"]["rule"], "JC-006");
+    let share = frequency["total"]["compliant_share"].as_f64().unwrap();
+    assert!((0.5..=1.0).contains(&share), "{frequency}");
 }
 
 #[test]

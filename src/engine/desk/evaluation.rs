@@ -152,6 +152,6 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     clippy::cast_precision_loss,
     reason = "counts and sums of milliseconds are far below 2^53"
 )]
-fn ratio(part: i64, whole: u64) -> Option<f64> {
+pub(in crate::engine) fn ratio(part: i64, whole: u64) -> Option<f64> {
     (0 < whole).then(|| part as f64 / whole as f64)
 }

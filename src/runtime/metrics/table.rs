@@ -97,6 +97,7 @@ pub const TABLE: &[Spec] = &[
     row("fenghuo_sanction_cases", Gauge, &["state"], "件", "联合惩戒件数，按状态：proposed 待确认、halfway 待第二人确认、in_force 生效、lifting 解除中、lifted 已解除、rejected 不予惩戒、lapsed 建议失效"),
     row("fenghuo_sanction_orders_total", Counter, &["order"], "件", "发给部门的惩戒措施：impose 实施、lift 解除"),
     row("fenghuo_sanction_halted_rules", Gauge, &[], "条", "惩戒被停用（人工或达到限额）的规则数"),
+    row("fenghuo_inspections_total", Counter, &["frequency"], "次", "新到的对企业检查，按是否超过规则 JC-006 允许的频次：within 未超过、over 超过、prompted 有因检查（不计）"),
     row("fenghuo_commit_seconds", Histogram, &[], "秒", "一次提交落盘用时"),
     row("fenghuo_end_to_end_seconds", Gauge, &["share"], "秒", "从读入记录到提交完成的用时分位数（最近 5 至 10 分钟）"),
     row("fenghuo_journal_bytes", Gauge, &[], "字节", "上次基线以来的日志大小"),

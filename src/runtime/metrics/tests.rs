@@ -3,6 +3,7 @@
 use super::table::{CITIES, Kind, Spec, TABLE};
 use super::warnings::{BANDS, LINES_MAX};
 use super::*;
+use crate::engine::frequency::Kept;
 use crate::engine::subject::view::Level;
 use crate::runtime::http::routes::ROUTES;
 use crate::runtime::kafka::tally::Tally;
@@ -155,6 +156,7 @@ fn values_max(label: &str) -> usize {
         "partition" => 32,
         "hash" | "version" => 1,
         "certificate" | "on_time" | "order" => 2,
+        "frequency" => Kept::ALL.len(),
         "route" => ROUTES.len() + 1,
         "state" => 12,
         "step" => 40,
