@@ -209,6 +209,18 @@ fn deadlines_fall_on_the_days_of_the_published_calendar() {
 }
 
 #[test]
+fn a_deadline_that_moved_on_is_told_in_its_new_place() {
+    let mut office = Office::new();
+    office.warn("A", "橙", "2026-09-29T09:00:00+08:00", "raised");
+    office.warn("B", "橙", "2026-09-29T09:30:00+08:00", "raised");
+    // Due at 14:00 instead of at 13:00, which was before what is due of the other.
+    office.warn("A", "红", "2026-09-29T12:00:00+08:00", "revised");
+    let told = office.tick("2026-09-29T14:00:00+08:00");
+    let cases: Vec<&str> = told.iter().map(|task| task.case_id.as_str()).collect();
+    assert_eq!(cases, ["B", "A"]);
+}
+
+#[test]
 fn reminds_then_is_overdue_then_goes_up() {
     let mut office = Office::new();
     office.warn("W", "黄", "2026-09-29T09:00:00+08:00", "raised");
