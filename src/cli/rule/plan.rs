@@ -42,7 +42,7 @@ pub(super) fn plan(sources: &RuleSources, format: Format) -> Ending {
             }
             say(&out.to_string());
             say(&format!(
-                "{} 条规则：{complete} 条除预警语句外全部编译，{either} 条编译或有索引",
+                "{} 条规则：{complete} 条全部编译（预警语句也在内），{either} 条编译或有索引",
                 plans.len()
             ));
         }

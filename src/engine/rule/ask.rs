@@ -27,9 +27,16 @@ pub(super) fn int(count: usize) -> INT {
 pub(super) struct Filter(Vec<(Field, Vec<Value>)>);
 
 impl Filter {
-    /// A filter of these fields and values.
-    pub(super) fn new(fields: Vec<(Field, Vec<Value>)>) -> Self {
+    /// A filter of these fields and values, in the order of names, as Rhai's maps have them.
+    pub(super) fn new(mut fields: Vec<(Field, Vec<Value>)>) -> Self {
+        fields.sort_by_key(|(field, _)| field.name());
         Self(fields)
+    }
+
+    /// The filter with more fields.
+    pub(super) fn and(&self, mut more: Vec<(Field, Vec<Value>)>) -> Self {
+        more.extend(self.0.iter().cloned());
+        Self::new(more)
     }
 
     /// Reads `#{ result: "不合格", trigger: ["计划", "双随机"] }`.

@@ -218,8 +218,19 @@ impl Rule {
                 check_at,
                 ..Verdict::default()
             }),
-            Look::Unknown => self.judge(judgement, false),
+            Look::Unknown => match self.speak(judgement) {
+                Some(verdict) => Ok(verdict),
+                None => self.judge(judgement, false),
+            },
         }
+    }
+
+    /// The verdict without Rhai, if all that the rule does on its way is understood.
+    pub(super) fn speak(&self, judgement: &Judgement<'_>) -> Option<Verdict> {
+        let guard = self.guard.as_ref()?;
+        let sight = self.sight(judgement)?;
+        let context = self.context(judgement);
+        guard.speak(sight, &context).then(|| context.verdict(false))
     }
 
     /// Holds the index and the first look to the interpreter; says in what they differ.
@@ -229,9 +240,12 @@ impl Rule {
         } else {
             self.look(judgement, &mut Memo::default())
         };
+        let spoken = (look == Look::Unknown)
+            .then(|| self.speak(judgement))
+            .flatten();
         let is_right = match self.judge(judgement, false) {
-            Ok(verdict) => look.agrees(&verdict),
-            Err(_) => look == Look::Unknown,
+            Ok(verdict) => look.agrees(&verdict) && spoken.is_none_or(|spoken| spoken == verdict),
+            Err(_) => look == Look::Unknown && spoken.is_none(),
         };
         if is_right {
             return Ok(());
@@ -249,23 +263,36 @@ impl Rule {
 
     /// What the rule's first look shows.
     pub fn look<'a>(&'a self, judgement: &Judgement<'a>, memo: &mut Memo<'a>) -> Look {
-        let Some(guard) = &self.guard else {
-            return Look::Unknown;
-        };
+        match (&self.guard, self.sight(judgement)) {
+            (Some(guard), Some(sight)) => guard.look(sight, memo),
+            _ => Look::Unknown,
+        }
+    }
+
+    fn sight<'a>(&'a self, judgement: &Judgement<'a>) -> Option<Sight<'a>> {
         let whose = match (judgement.view, judgement.event, judgement.anchor) {
             (View::Individual { facts, .. }, Some(event), _) => Whose::Individual(facts, event),
             (View::Collective { groups, group, .. }, _, Anchor::Day(day)) => {
                 Whose::Collective(groups, group, EventTime::from_day(day))
             }
-            _ => return Look::Unknown,
+            _ => return None,
         };
-        let sight = Sight {
+        Some(Sight {
             core: &self.core,
             key: judgement.view.key(),
             whose,
             as_of: judgement.as_of,
-        };
-        guard.look(sight, memo)
+        })
+    }
+
+    fn context(&self, judgement: &Judgement<'_>) -> Context {
+        Context::new(
+            Arc::clone(&self.core),
+            judgement.view.clone(),
+            judgement.anchor,
+            judgement.event.map(Arc::clone),
+            judgement.as_of,
+        )
     }
 
     /// The same, with what the rule saw even if it said nothing.
@@ -298,13 +325,7 @@ impl Rule {
         engine: &Engine,
         judgement: &Judgement<'_>,
     ) -> (Arc<Context>, Result<Dynamic, RuleError>) {
-        let context = Arc::new(Context::new(
-            Arc::clone(&self.core),
-            judgement.view.clone(),
-            judgement.anchor,
-            judgement.event.map(Arc::clone),
-            judgement.as_of,
-        ));
+        let context = Arc::new(self.context(judgement));
         let options = CallFnOptions::new()
             .eval_ast(false)
             .with_tag(Dynamic::from(Tag::Judgement(Arc::clone(&context))));

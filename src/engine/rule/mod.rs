@@ -35,6 +35,7 @@ mod law;
 mod manifest;
 mod names;
 mod needs;
+mod noted;
 mod numbers;
 mod once;
 mod plan;

@@ -7,11 +7,10 @@
 //! cost     reads one field of each fact of the window where it stands
 
 use super::ask::Filter;
-use super::context::{Answer, Context, Question, Seen};
-use super::who::{Given, facts, field_of, span_ms, stream, window};
-use rhai::{Dynamic, Engine, INT, ImmutableString, Map};
-
-type Text = ImmutableString;
+use super::context::Context;
+use super::noted;
+use super::who::{Given, Text, facts, field_of, span_ms, stream};
+use rhai::{Engine, INT, Map};
 
 /// Registers the method.
 pub(super) fn register(engine: &mut Engine) {
@@ -39,18 +38,12 @@ fn count_by(
     let field = field_of(stream, field_name)?;
     let ms = span_ms(context, stream, span)?;
     let filter = only.map(|map| Filter::read(stream, map)).transpose()?;
-    let window = window(context, facts(context, "count_by")?, stream, ms);
-    let mut keys = Vec::new();
-    let count = window.count_by(field, filter.as_ref().map(Filter::as_fits), |fact| {
-        keys.push((fact.time, fact.key));
-    });
-    let detail = filter.map_or(field_name.to_string(), |f| {
-        format!("{field_name}, {}", f.text())
-    });
-    context.note(
-        Question::Detail("count_by", stream, detail.into(), span.clone()),
-        Answer::Value(Dynamic::from(count)),
-        Seen::Keys(keys),
-    );
-    Ok(count)
+    let held = facts(context, "count_by")?;
+    let (what, span) = ((stream, field), (ms, span));
+    Ok(noted::count_by(
+        (context, held),
+        what,
+        span,
+        filter.as_ref(),
+    ))
 }

@@ -19,7 +19,7 @@ pub struct Plan {
     pub is_compiled: bool,
     /// Whether its manifest says that Rhai shall run it.
     pub is_interpreted: bool,
-    /// Lines that are left to Rhai, beside those in which it speaks: a judgement that comes there is Rhai's from the start.
+    /// Lines that are left to Rhai: a judgement that comes there is Rhai's from the start.
     pub left_to_rhai: Vec<usize>,
 }
 
@@ -33,7 +33,7 @@ pub struct StreamGate {
 }
 
 impl Plan {
-    /// Whether nothing but what the rule says is left to Rhai.
+    /// Whether nothing is left to Rhai.
     pub fn is_complete(&self) -> bool {
         self.is_compiled && self.left_to_rhai.is_empty()
     }
@@ -50,14 +50,13 @@ impl Plan {
             needs: gate::best(rule, *stream).map(|clause| words(&clause)),
         });
         let found = rule.guard.as_ref().map(gaps).unwrap_or_default();
-        let left = found.iter().filter(|gap| !gap.speaks);
         Self {
             id: manifest.id.to_string(),
             file: manifest.file.to_string(),
             gates: gates.collect(),
             is_compiled: rule.guard.is_some(),
             is_interpreted: manifest.is_interpreted,
-            left_to_rhai: left.filter_map(|gap| gap.at.line()).collect(),
+            left_to_rhai: found.iter().filter_map(|gap| gap.at.line()).collect(),
         }
     }
 }

@@ -20,6 +20,38 @@ const MESSAGE_BYTES_MAX: usize = 1_024;
 
 type Done = Result<(), Box<EvalAltResult>>;
 
+/// What is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speech {
+    /// `warn`
+    Warning,
+    /// `signal`
+    Signal,
+    /// `sanction`
+    Sanction,
+}
+
+impl Speech {
+    /// By the name of the function.
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "warn" => Some(Self::Warning),
+            "signal" => Some(Self::Signal),
+            "sanction" => Some(Self::Sanction),
+            _ => None,
+        }
+    }
+}
+
+/// Says it, in these words; the error says what is wrong with them.
+pub(super) fn say(speech: Speech, context: &Context, map: &Map) -> Result<(), String> {
+    match speech {
+        Speech::Warning => warn(context, map),
+        Speech::Signal => signal(context, map),
+        Speech::Sanction => sanction(context, map),
+    }
+}
+
 /// The keys that each of them knows.
 pub(super) const WARN_KEYS: [&str; 5] = ["level", "score", "message", "suggest", "evidence"];
 /// See [`WARN_KEYS`].
@@ -33,13 +65,13 @@ pub(super) const SANCTION_KEYS: [&str; 6] = [
 pub(super) fn register(engine: &mut Engine) {
     engine
         .register_fn("warn", |call: NativeCallContext, map: Map| {
-            placed(&call, warn, &map)
+            placed(&call, Speech::Warning, &map)
         })
         .register_fn("signal", |call: NativeCallContext, map: Map| {
-            placed(&call, signal, &map)
+            placed(&call, Speech::Signal, &map)
         })
         .register_fn("sanction", |call: NativeCallContext, map: Map| {
-            placed(&call, sanction, &map)
+            placed(&call, Speech::Sanction, &map)
         })
         .register_fn(
             "check_on",
@@ -56,13 +88,9 @@ pub(super) fn register(engine: &mut Engine) {
         );
 }
 
-fn placed(
-    call: &NativeCallContext,
-    say: fn(&Context, &Map) -> Result<(), String>,
-    map: &Map,
-) -> Done {
+fn placed(call: &NativeCallContext, speech: Speech, map: &Map) -> Done {
     let context = current(call)?;
-    say(&context, map).map_err(|message| fault(message, call.call_position()))
+    say(speech, &context, map).map_err(|message| fault(message, call.call_position()))
 }
 
 fn warn(context: &Context, map: &Map) -> Result<(), String> {

@@ -2,13 +2,12 @@
 //!
 //! These come from the standing streams, whose facts are kept as long as they are the latest word.
 
-use super::ask::{self, time};
-use super::context::{Answer, Context, Question, Seen};
+use super::context::Context;
 use super::convert::to_dynamic;
+use super::noted;
 use super::record::Record;
 use super::who::{Given, Who, facts};
-use crate::engine::schema::{Field, Stream, field};
-use crate::engine::time::EventTime;
+use crate::engine::schema::{Field, Stream};
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 
 /// Registers the methods.
@@ -32,81 +31,39 @@ pub(super) fn register(engine: &mut Engine) {
 
 fn licence(context: &Context, kind: &ImmutableString) -> Given<Dynamic> {
     let held = facts(context, "licence")?;
-    let question = Question::Name("licence", kind.clone());
-    let Some((at, fact, peek)) = ask::licence(held, context.as_of, kind) else {
-        context.note(question, Answer::None, Seen::Nothing);
-        return Ok(Dynamic::UNIT);
-    };
-    let answer = match time(&peek, field::valid_to) {
-        None => Answer::Value("长期有效".into()),
-        Some(valid_to) => Answer::Value(format!("有效期至 {valid_to}").into()),
-    };
-    context.note(question, answer, Seen::Keys(vec![(fact.time, fact.key)]));
-    Ok(Dynamic::from(Record::licence(held, at)))
+    let found = noted::licence((context, held), kind);
+    Ok(found.map_or(Dynamic::UNIT, |at| Dynamic::from(Record::licence(held, at))))
 }
 
 fn licences(context: &Context) -> Given<Array> {
     let held = facts(context, "licences")?;
-    let found = ask::licences(held, context.as_of);
-    let keys = found
-        .iter()
-        .map(|(_, fact, _)| (fact.time, fact.key))
-        .collect();
-    context.note(
-        Question::Plain("licences"),
-        Answer::Facts(found.len()),
-        Seen::Keys(keys),
-    );
-    Ok(found
-        .into_iter()
-        .map(|(at, ..)| Dynamic::from(Record::licence(held, at)))
+    let places = noted::licences((context, held)).into_iter();
+    Ok(places
+        .map(|at| Dynamic::from(Record::licence(held, at)))
         .collect())
 }
 
 fn on_list(context: &Context, list: &ImmutableString) -> Given<bool> {
     let held = facts(context, "on_list")?;
-    let found = ask::entry(held, context.as_of, list);
-    let is_on = found.is_some();
-    let keys = found.map(|(_, fact, _)| (fact.time, fact.key));
-    context.note(
-        Question::Name("on_list", list.clone()),
-        Answer::Value(is_on.into()),
-        Seen::Keys(keys.into_iter().collect()),
-    );
-    Ok(is_on)
+    Ok(noted::on_list((context, held), list))
 }
 
 fn list_entry(context: &Context, list: &ImmutableString) -> Given<Dynamic> {
     let held = facts(context, "list_entry")?;
-    let question = Question::Name("list_entry", list.clone());
-    let Some((at, fact, _)) = ask::entry(held, context.as_of, list) else {
-        context.note(question, Answer::None, Seen::Nothing);
-        return Ok(Dynamic::UNIT);
-    };
-    context.note(
-        question,
-        Answer::At(fact.time),
-        Seen::Keys(vec![(fact.time, fact.key)]),
-    );
-    Ok(Dynamic::from(Record::fact(Stream::ListChange, held, at)))
+    let found = noted::list_entry((context, held), list);
+    Ok(found.map_or(Dynamic::UNIT, |at| {
+        Dynamic::from(Record::fact(Stream::ListChange, held, at))
+    }))
 }
 
 fn has_tag(context: &Context, tag: &ImmutableString) -> Given<bool> {
     let held = facts(context, "has_tag")?;
-    let found = ask::tag(held, context.as_of, tag);
-    let has = found.is_some_and(|(has, _)| has);
-    context.note(
-        Question::Name("has_tag", tag.clone()),
-        Answer::Value(has.into()),
-        Seen::Keys(found.map(|(_, key)| key).into_iter().collect()),
-    );
-    Ok(has)
+    Ok(noted::has_tag((context, held), tag))
 }
 
 fn registry(context: &Context) -> Given<Dynamic> {
     let held = facts(context, "registry")?;
-    let Some(registry) = ask::registry(held, context.as_of) else {
-        context.note(Question::Plain("registry"), Answer::Facts(0), Seen::Nothing);
+    let Some(registry) = noted::registry((context, held)) else {
         return Ok(Dynamic::UNIT);
     };
     let mut map = Map::new();
@@ -118,11 +75,5 @@ fn registry(context: &Context) -> Given<Dynamic> {
     map.insert("time".into(), Dynamic::from(registry.newest.time));
     let id = registry.newest.peek().map(|peek| peek.id());
     map.insert("id".into(), id.unwrap_or_default().into());
-    let newest: (EventTime, _) = (registry.newest.time, registry.newest.key);
-    context.note(
-        Question::Plain("registry"),
-        Answer::Facts(registry.count),
-        Seen::Keys(vec![newest]),
-    );
     Ok(Dynamic::from_map(map))
 }

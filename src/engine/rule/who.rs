@@ -9,16 +9,16 @@
 //! cost     a count is two binary searches; filters, sums and different values read one or two fields of each fact of
 //!          the window where they stand
 
-use super::ask::{self, Filter, Fits, Window, int};
-use super::context::{Answer, Context, Question, Seen};
+use super::ask::{self, Filter};
+use super::context::Context;
 use super::convert::fail;
 use super::names::suggestion;
 use super::record::Record;
-use super::{group, standing};
+use super::{noted, standing};
 use crate::engine::schema::{Field, FieldType, Stream, field};
 use crate::engine::subject::facts::Facts;
 use crate::engine::subject::view::View;
-use crate::engine::time::{DAY_MS, EventTime, parse_span_ms};
+use crate::engine::time::{DAY_MS, parse_span_ms};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, Map};
 use rust_decimal::Decimal;
 use std::sync::Arc;
@@ -33,7 +33,8 @@ pub(super) type Given<T> = Result<T, Box<EvalAltResult>>;
 /// The most records that `list` gives.
 pub(super) const LIST_LENGTH_MAX: usize = 1_000;
 
-type Text = ImmutableString;
+/// A text of a rule.
+pub(super) type Text = ImmutableString;
 
 /// Registers the methods.
 pub(super) fn register(engine: &mut Engine) {
@@ -72,10 +73,10 @@ pub(super) fn register(engine: &mut Engine) {
             days_since(&who.0, &s, Some(&f))
         })
         .register_fn("weekly_average", |who: &mut Who, s: Text, w: Text| {
-            average(&who.0, "weekly_average", &s, &w, 7)
+            average(&who.0, &s, &w, 7)
         })
         .register_fn("daily_average", |who: &mut Who, s: Text, w: Text| {
-            average(&who.0, "daily_average", &s, &w, 1)
+            average(&who.0, &s, &w, 1)
         });
     standing::register(engine);
 }
@@ -129,31 +130,10 @@ pub(super) fn facts<'a>(context: &'a Context, method: &str) -> Given<&'a Arc<Fac
     }
 }
 
-/// The window of the last `ms` before the judging time.
-pub(super) fn window<'a>(
-    context: &'a Context,
-    facts: &'a Facts,
-    stream: Stream,
-    ms: i64,
-) -> Window<'a> {
-    Window::new(facts, stream, ms, context.as_of)
-}
-
 fn count(context: &Context, name: &Text, span: &Text) -> Given<INT> {
     let stream = stream(name)?;
     let ms = span_ms(context, stream, span)?;
-    let question = Question::Window("count", stream, span.clone());
-    if let View::Collective { .. } = &context.view {
-        return group::count(context, stream, ms, question);
-    }
-    let window = window(context, facts(context, "count")?, stream, ms);
-    let count = int(window.len());
-    context.note(
-        question,
-        Answer::Value(Dynamic::from(count)),
-        Seen::After(stream, window.after()),
-    );
-    Ok(count)
+    noted::count(context, stream, (ms, span))
 }
 
 fn count_where(context: &Context, name: &str, span: &Text, filter: &Map) -> Given<INT> {
@@ -163,18 +143,13 @@ fn count_where(context: &Context, name: &str, span: &Text, filter: &Map) -> Give
         return fail("群体主体(区域、行业、部门)的 count 不能带筛选条件;请用规则的 by 分组");
     }
     let filter = Filter::read(stream, filter)?;
-    let window = window(context, facts(context, "count")?, stream, ms);
-    let keys: Vec<_> = window
-        .fitting(Some(&filter))
-        .map(|(fact, _)| (fact.time, fact.key))
-        .collect();
-    let count = int(keys.len());
-    context.note(
-        Question::Detail("count", stream, filter.text(), span.clone()),
-        Answer::Value(Dynamic::from(count)),
-        Seen::Keys(keys),
-    );
-    Ok(count)
+    let held = facts(context, "count")?;
+    Ok(noted::count_fitting(
+        (context, held),
+        stream,
+        (ms, span),
+        &filter,
+    ))
 }
 
 fn sum(context: &Context, name: &str, field_name: &Text, span: &Text) -> Given<Decimal> {
@@ -184,36 +159,18 @@ fn sum(context: &Context, name: &str, field_name: &Text, span: &Text) -> Given<D
     if !matches!(field.spec().field_type, FieldType::Int | FieldType::Decimal) {
         return fail(format!("字段 {field_name} 不是数,不能求和"));
     }
-    let window = window(context, facts(context, "sum")?, stream, ms);
-    let mut keys = Vec::new();
-    let Some(total) = window.sum(field, |fact| keys.push((fact.time, fact.key))) else {
-        return fail(format!("字段 {field_name} 求和超出小数的范围"));
-    };
-    context.note(
-        Question::Detail("sum", stream, field_name.as_str().into(), span.clone()),
-        Answer::Value(Dynamic::from(total)),
-        Seen::Keys(keys),
-    );
-    Ok(total)
+    let held = facts(context, "sum")?;
+    match noted::sum((context, held), (stream, field), (ms, span)) {
+        Some(total) => Ok(total),
+        None => fail(format!("字段 {field_name} 求和超出小数的范围")),
+    }
 }
 
 fn distinct(context: &Context, name: &str, field_name: &Text, span: &Text) -> Given<INT> {
     let stream = stream(name)?;
     let field = field_of(stream, field_name)?;
     let ms = span_ms(context, stream, span)?;
-    let question = Question::Detail("distinct", stream, field_name.as_str().into(), span.clone());
-    if let View::Collective { .. } = &context.view {
-        return group::distinct(context, stream, field, ms, question);
-    }
-    let window = window(context, facts(context, "distinct")?, stream, ms);
-    let mut keys = Vec::new();
-    let count = window.distinct(field, |fact| keys.push((fact.time, fact.key)));
-    context.note(
-        question,
-        Answer::Value(Dynamic::from(count)),
-        Seen::Keys(keys),
-    );
-    Ok(count)
+    noted::distinct(context, (stream, field), (ms, span))
 }
 
 fn list(context: &Context, name: &str, span: &Text, filter: Option<&Map>) -> Given<Array> {
@@ -221,112 +178,40 @@ fn list(context: &Context, name: &str, span: &Text, filter: Option<&Map>) -> Giv
     let ms = span_ms(context, stream, span)?;
     let held = facts(context, "list")?;
     let filter = filter.map(|map| Filter::read(stream, map)).transpose()?;
-    let mut array = Array::new();
-    let mut keys = Vec::new();
-    for (at, fact) in window(context, held, stream, ms).places() {
-        if let Some(filter) = &filter
-            && !fact.peek().is_some_and(|peek| filter.fits(&peek))
-        {
-            continue;
-        }
-        if LIST_LENGTH_MAX <= array.len() {
-            return fail(format!(
-                "时间窗 {span} 内的记录超过 list 的上限 {LIST_LENGTH_MAX} 条;请缩短时间窗、加筛选条件,或用 count、sum、distinct"
-            ));
-        }
-        keys.push((fact.time, fact.key));
-        array.push(Dynamic::from(Record::fact(stream, held, at)));
-    }
-    let question = match filter {
-        None => Question::Window("list", stream, span.clone()),
-        Some(filter) => Question::Detail("list", stream, filter.text(), span.clone()),
+    let found = noted::list((context, held), stream, (ms, span), filter.as_ref());
+    let Some(places) = found else {
+        return fail(format!(
+            "时间窗 {span} 内的记录超过 list 的上限 {LIST_LENGTH_MAX} 条;请缩短时间窗、加筛选条件,或用 count、sum、distinct"
+        ));
     };
-    context.note(question, Answer::Facts(array.len()), Seen::Keys(keys));
-    Ok(array)
-}
-
-/// The newest fact that fits, within the rule's history unless the stream is a standing one.
-fn newest(
-    context: &Context,
-    stream: Stream,
-    filter: Option<&Filter>,
-    method: &str,
-) -> Given<Option<(Record, EventTime)>> {
-    let held = facts(context, method)?;
-    let window = if stream.is_standing() {
-        Window::whole(held, stream, context.as_of)
-    } else {
-        window(context, held, stream, context.rule.manifest.history_ms)
-    };
-    let found = window.newest(filter.map(Filter::as_fits));
-    Ok(found.map(|(at, fact)| (Record::fact(stream, held, at), fact.time)))
-}
-
-fn asked(method: &'static str, stream: Stream, filter: Option<&Filter>) -> Question {
-    match filter {
-        None => Question::Stream(method, stream),
-        Some(filter) => Question::Detail(method, stream, filter.text(), Text::new()),
-    }
+    let records = places.into_iter();
+    Ok(records
+        .map(|at| Dynamic::from(Record::fact(stream, held, at)))
+        .collect())
 }
 
 fn last(context: &Context, name: &str, filter: Option<&Map>) -> Given<Dynamic> {
     let stream = stream(name)?;
     let filter = filter.map(|map| Filter::read(stream, map)).transpose()?;
-    let found = newest(context, stream, filter.as_ref(), "last")?;
-    let question = asked("last", stream, filter.as_ref());
-    Ok(match found {
-        None => {
-            context.note(question, Answer::None, Seen::Nothing);
-            Dynamic::UNIT
-        }
-        Some((record, time)) => {
-            let keys = record.key().map(|key| (time, key)).into_iter().collect();
-            context.note(question, Answer::At(time), Seen::Keys(keys));
-            Dynamic::from(record)
-        }
-    })
+    let held = facts(context, "last")?;
+    let found = noted::last((context, held), stream, filter.as_ref());
+    Ok(found.map_or(Dynamic::UNIT, |at| {
+        Dynamic::from(Record::fact(stream, held, at))
+    }))
 }
 
 fn days_since(context: &Context, name: &str, filter: Option<&Map>) -> Given<Dynamic> {
     let stream = stream(name)?;
     let filter = filter.map(|map| Filter::read(stream, map)).transpose()?;
-    let found = newest(context, stream, filter.as_ref(), "days_since")?;
-    let question = asked("days_since", stream, filter.as_ref());
-    Ok(match found {
-        None => {
-            context.note(question, Answer::None, Seen::Nothing);
-            Dynamic::UNIT
-        }
-        Some((record, time)) => {
-            let days = Dynamic::from(INT::from(context.as_of.day()) - INT::from(time.day()));
-            let keys = record.key().map(|key| (time, key)).into_iter().collect();
-            context.note(question, Answer::Value(days.clone()), Seen::Keys(keys));
-            days
-        }
-    })
+    let held = facts(context, "days_since")?;
+    let days = noted::days_since((context, held), stream, filter.as_ref());
+    Ok(days.map_or(Dynamic::UNIT, Dynamic::from))
 }
 
-/// Facts per so many days, over a window. It is a yardstick: its facts are no evidence.
-fn average(
-    context: &Context,
-    method: &'static str,
-    name: &str,
-    span: &Text,
-    days: i64,
-) -> Given<Decimal> {
+fn average(context: &Context, name: &str, span: &Text, days: i64) -> Given<Decimal> {
     let stream = stream(name)?;
     let ms = span_ms(context, stream, span)?;
-    let count = match &context.view {
-        View::Individual { facts, .. } => int(window(context, facts, stream, ms).len()),
-        View::Collective { .. } => group::count_silently(context, stream, ms)?,
-    };
-    let average = ask::average(count, ms, days);
-    context.note(
-        Question::Window(method, stream, span.clone()),
-        Answer::Value(Dynamic::from(average)),
-        Seen::Nothing,
-    );
-    Ok(average)
+    noted::average(context, stream, (ms, span), days)
 }
 
 /// The subject's name: of the anchor, else of its newest fact that has one, else its key.

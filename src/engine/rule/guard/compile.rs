@@ -8,21 +8,19 @@ use super::value::{Constant, Words};
 use super::{Comparison, Each, Function, Gap, Operation, Questions, Step, Tree};
 use crate::engine::rule::bodies::Body;
 use crate::engine::rule::manifest::Manifest;
+use crate::engine::rule::says::Speech;
 use crate::engine::schema::{Field, Stream};
 use rhai::{ASTFlags, Dynamic, Expr, FnCallExpr, FnPtr, Map, Stmt, Token};
 
 /// How deep functions of the rule are put into each other.
 const INLINE_DEPTH_MAX: usize = 4;
 
-/// How a rule says something.
-const SPEAKING: [&str; 3] = ["warn", "signal", "sanction"];
-
-/// The tree of `decide` and how many slots it has.
+/// The tree of `decide` and how many slots it has; with what the rule says if it `speaks`.
 pub(super) fn decide(
     bodies: &[Body],
     params: &Map,
     manifest: &Manifest,
-    questions: &mut Questions,
+    (questions, speaks): (&mut Questions, bool),
 ) -> Option<(Vec<Step>, usize)> {
     let body = bodies
         .iter()
@@ -42,6 +40,7 @@ pub(super) fn decide(
         ],
         slots: 0,
         depth: 0,
+        speaks,
     };
     let steps = compiler.block(&body.statements());
     Some((steps, compiler.slots))
@@ -65,6 +64,8 @@ pub(super) struct Compiler<'a> {
     names: Vec<(String, Name)>,
     slots: usize,
     depth: usize,
+    /// Whether what the rule says is part of the tree.
+    speaks: bool,
 }
 
 impl Compiler<'_> {
@@ -182,6 +183,12 @@ impl Compiler<'_> {
             [time] if call.name == "check_on" && !self.has_own("check_on") => {
                 Some(Step::Check(self.tree(time)?))
             }
+            [words] if self.speaks && !self.has_own(&call.name) => {
+                match Speech::by_name(&call.name) {
+                    Some(speech) => Some(Step::Say(self.saying(speech, words)?)),
+                    None => Some(Step::Value(self.call(call)?)),
+                }
+            }
             _ => Some(Step::Value(self.call(call)?)),
         }
     }
@@ -206,6 +213,7 @@ impl Compiler<'_> {
             Expr::Or(parts, _) => Tree::Or(self.trees(parts)?),
             Expr::Coalesce(parts, _) => Tree::Coalesce(self.trees(parts)?),
             Expr::Stmt(block) => Tree::Block(self.block(block.statements())),
+            Expr::InterpolatedString(parts, _) if self.speaks => Tree::Joined(self.trees(parts)?),
             Expr::FnCall(call, _) => self.call(call)?,
             Expr::Dot(parts, flags, _) if !flags.contains(ASTFlags::NEGATED) => {
                 self.chain(&parts.lhs, &parts.rhs)?
@@ -221,7 +229,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn trees(&mut self, expressions: &[Expr]) -> Option<Vec<Tree>> {
+    pub(super) fn trees(&mut self, expressions: &[Expr]) -> Option<Vec<Tree>> {
         expressions
             .iter()
             .map(|expression| self.tree(expression))
@@ -458,17 +466,8 @@ impl Compiler<'_> {
 
 /// A statement that is left to Rhai.
 fn gap(statement: &Stmt) -> Step {
-    let call = match statement {
-        Stmt::FnCall(call, _) => Some(call),
-        Stmt::Expr(expression) => match &**expression {
-            Expr::FnCall(call, _) => Some(call),
-            _ => None,
-        },
-        _ => None,
-    };
     Step::Unknown(Gap {
         at: statement.position(),
-        speaks: call.is_some_and(|call| SPEAKING.contains(&call.name.as_str())),
     })
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Every doubt is [`Stop::Unknown`]: a failure in Rhai, a type that guards do not know, a step that is not understood.
 
-use super::value::{Items, Record, Value, Words};
+use super::operate::{any_of, arithmetic, contains, deduped, int, lesser, moment, sorted};
+use super::value::{Items, Record, Value};
 use super::{
-    Comparison, Each, FUEL_MAX, Function, Guard, Look, Memo, Operation, Question, Sight, Step,
-    Tree, Whose,
+    Comparison, Each, FUEL_MAX, Function, Guard, Look, Memo, Question, Sight, Step, Tree, Voice,
+    Whose,
 };
 use crate::engine::rule::ask;
+use crate::engine::rule::context::Context;
 use crate::engine::schema::{Field, Stream, field};
 use crate::engine::subject::peek::ValueRef;
 use crate::engine::time::EventTime;
@@ -25,9 +27,6 @@ pub(super) enum Stop<'a> {
 
 type Got<'a> = Result<Value<'a>, Stop<'a>>;
 
-/// The longest text that a guard puts together, bytes; below Rhai's limit.
-const MADE_BYTES_MAX: usize = 4_096;
-
 /// One run.
 pub(super) struct Eval<'a, 'm> {
     pub(super) sight: Sight<'a>,
@@ -35,6 +34,8 @@ pub(super) struct Eval<'a, 'm> {
     slots: Vec<Value<'a>>,
     check_at: Option<EventTime>,
     fuel: u32,
+    /// Where questions and words go, when the rule speaks.
+    pub(super) notes: Option<&'m Context>,
 }
 
 /// Whether the rule comes to its end, or to a `return`, saying nothing.
@@ -48,6 +49,7 @@ pub(super) fn run<'a>(guard: &'a Guard, sight: Sight<'a>, memo: &mut Memo<'a>) -
         slots,
         check_at: None,
         fuel: FUEL_MAX,
+        notes: None,
     };
     let look = match eval.block(&guard.body) {
         Ok(_) | Err(Stop::Return(_)) => Look::Silent(eval.check_at),
@@ -55,6 +57,21 @@ pub(super) fn run<'a>(guard: &'a Guard, sight: Sight<'a>, memo: &mut Memo<'a>) -
     };
     eval.memo.spare = eval.slots;
     look
+}
+
+/// Whether the rule comes to its end, or to a `return`, with everything noted; see [`super::voice`].
+pub(super) fn speak<'a>(voice: &'a Voice, sight: Sight<'a>, context: &Context) -> bool {
+    let mut eval = Eval {
+        sight,
+        memo: &mut Memo::default(),
+        slots: vec![Value::Unit; voice.slots],
+        check_at: None,
+        fuel: FUEL_MAX,
+        notes: Some(context),
+    };
+    let ran = eval.block(&voice.body);
+    context.book().check_at = eval.check_at;
+    matches!(ran, Ok(_) | Err(Stop::Return(_)))
 }
 
 /// The answer to a question as a number; see [`super::measure`].
@@ -70,6 +87,7 @@ pub(super) fn measure<'a>(
         slots: Vec::new(),
         check_at: None,
         fuel: FUEL_MAX,
+        notes: None,
     };
     match eval.ask(question, Some(number)).ok()? {
         Value::Int(number) => Some(number),
@@ -107,6 +125,7 @@ impl<'a> Eval<'a, '_> {
                 Step::Sort(slot) => self.change_list(*slot, sorted)?,
                 Step::Dedup(slot) => self.change_list(*slot, deduped)?,
                 Step::Check(tree) => self.check(tree)?,
+                Step::Say(saying) => self.say(saying)?,
                 Step::If(condition, yes, no) => {
                     result = if self.truth(condition)? {
                         self.block(yes)?
@@ -228,6 +247,7 @@ impl<'a> Eval<'a, '_> {
                 arithmetic(*what, &left, &right).ok_or(Stop::Unknown)?
             }
             Tree::Call(function, arguments) => self.call(*function, arguments)?,
+            Tree::Joined(parts) => self.joined(parts)?,
             Tree::AnyOf(whole, words) => {
                 let whole = self.value(whole)?;
                 self.spend(words.constants().len())?;
@@ -442,105 +462,4 @@ fn record_field(record: Record<'_>, wanted: Field) -> Got<'_> {
     Ok(peek
         .get(wanted)
         .map_or(Value::Unit, |value| Value::of(&value)))
-}
-
-fn moment(value: &Value<'_>) -> Option<EventTime> {
-    match value {
-        Value::Time(time) => Some(*time),
-        other => EventTime::parse(other.text()?).map(|(time, _)| time),
-    }
-}
-
-fn int(value: &Value<'_>) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        _ => None,
-    }
-}
-
-/// The first value if it stands so to the second, else the second; of a whole and a decimal number a decimal one.
-fn lesser<'a>(
-    first: Value<'a>,
-    second: Value<'a>,
-    holds: fn(Ordering) -> bool,
-) -> Option<Value<'a>> {
-    let (first, second) = match (first, second) {
-        (Value::Int(a), Value::Decimal(b)) => (Value::Decimal(a.into()), Value::Decimal(b)),
-        (Value::Decimal(a), Value::Int(b)) => (Value::Decimal(a), Value::Decimal(b.into())),
-        (
-            pair @ (Value::Int(_) | Value::Decimal(_) | Value::Time(_)),
-            other @ (Value::Int(_) | Value::Decimal(_) | Value::Time(_)),
-        ) => (pair, other),
-        _ => return None,
-    };
-    Some(if holds(first.order(&second)?) {
-        first
-    } else {
-        second
-    })
-}
-
-fn any_of(whole: &Value<'_>, words: &Words) -> Option<bool> {
-    if let (Some(text), Some(mut finders)) = (whole.text(), words.finders()) {
-        return Some(finders.any(|finder| finder.find(text.as_bytes()).is_some()));
-    }
-    for word in words.constants() {
-        if let Value::Bool(true) = contains(whole, &Value::constant(word))? {
-            return Some(true);
-        }
-    }
-    Some(false)
-}
-
-fn contains<'a>(whole: &Value<'a>, part: &Value<'a>) -> Option<Value<'a>> {
-    let Some(items) = whole.items() else {
-        return Some(Value::Bool(whole.text()?.contains(part.text()?)));
-    };
-    for item in items.iter() {
-        if item.equals(part)? {
-            return Some(Value::Bool(true));
-        }
-    }
-    Some(Value::Bool(false))
-}
-
-/// A sum, difference, product or quotient of numbers, or two texts in a row.
-fn arithmetic<'a>(what: Operation, left: &Value<'a>, right: &Value<'a>) -> Option<Value<'a>> {
-    if let (Value::Int(a), Value::Int(b)) = (left, right) {
-        let result = match what {
-            Operation::Add => a.checked_add(*b),
-            Operation::Subtract => a.checked_sub(*b),
-            Operation::Multiply => a.checked_mul(*b),
-            Operation::Divide => a.checked_div(*b),
-        };
-        return result.map(Value::Int);
-    }
-    if let (Operation::Add, Some(a), Some(b)) = (what, left.text(), right.text()) {
-        let is_short = a.len().saturating_add(b.len()) <= MADE_BYTES_MAX;
-        return is_short.then(|| Value::Made([a, b].concat().into()));
-    }
-    let (a, b) = (left.number()?, right.number()?);
-    let result = match what {
-        Operation::Add => a.checked_add(b),
-        Operation::Subtract => a.checked_sub(b),
-        Operation::Multiply => a.checked_mul(b),
-        Operation::Divide => a.checked_div(b),
-    };
-    result.map(Value::Decimal)
-}
-
-/// The items in order, if they are all whole numbers or all texts.
-fn sorted(mut items: Vec<Value<'_>>) -> Option<Vec<Value<'_>>> {
-    let alike = items.iter().all(|item| matches!(item, Value::Int(_)))
-        || items.iter().all(|item| item.text().is_some());
-    items.sort_by(|a, b| a.order(b).unwrap_or(Ordering::Equal));
-    alike.then_some(items)
-}
-
-/// The items without those that repeat the one before.
-fn deduped(mut items: Vec<Value<'_>>) -> Option<Vec<Value<'_>>> {
-    let alike = items.iter().all(|item| matches!(item, Value::Int(_)))
-        || items.iter().all(|item| item.text().is_some());
-    items.dedup_by(|a, b| a.equals(b) == Some(true));
-    alike.then_some(items)
 }

@@ -233,7 +233,7 @@ impl<'a> Knowledge<'a> {
                 }
                 self.kinds(only_value(steps)?)?
             }
-            Tree::At(_) | Tree::Negative(_) => return None,
+            Tree::At(_) | Tree::Negative(_) | Tree::Joined(_) => return None,
         })
     }
 

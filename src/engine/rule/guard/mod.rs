@@ -7,7 +7,12 @@
 //! would have come there too, and nothing would have been said. In every other case it does not know, and Rhai judges from
 //! the start.
 //!
-//! So a guard can never make a warning, change one, or hide a failure. A property test holds it to Rhai's answer.
+//! So a first look can never make a warning, change one, or hide a failure. A property test holds it to Rhai's answer.
+//!
+//! A rule that does speak is run by the same tree with what it says in it ([`voice`]), if all that it does there is
+//! understood, without any failure; its questions and their answers go into the same notes, by the same functions, as
+//! with Rhai. A property test, and a sampled check in production, hold the verdicts to each other: all words, values and
+//! evidence.
 //!
 //! A question whose words all stand in the rule has a number ([`Questions`]), the same in every rule that asks it; its
 //! answer is kept in a [`Memo`] for the other rules that judge the same subject as of the same time.
@@ -20,11 +25,13 @@ mod compile;
 mod eval;
 mod kinds;
 mod memo;
+mod operate;
 mod plan;
 mod questions;
 #[cfg(test)]
 mod tests;
 mod value;
+mod voice;
 mod witness;
 
 pub(super) use clause::{Atom, Clause, Witness, price};
@@ -35,6 +42,7 @@ pub(super) use plan::{Gap, gaps, words};
 use super::ask::Filter;
 use super::bodies::Body;
 use super::compiled::Core;
+use super::context::Context;
 use super::manifest::Manifest;
 use crate::engine::event::{Event, SubjectKey};
 use crate::engine::schema::{Field, Stream};
@@ -42,8 +50,9 @@ use crate::engine::subject::facts::Facts;
 use crate::engine::subject::series::{GroupKey, Groups};
 use crate::engine::subject::view::Verdict;
 use crate::engine::time::EventTime;
-use rhai::Map;
+use rhai::{ImmutableString, Map};
 use value::{Constant, Words};
+use voice::Saying;
 
 /// The most steps of one run. Rhai counts a few operations for each of them.
 const FUEL_MAX: u32 = 10_000;
@@ -53,6 +62,15 @@ const SLOTS_MAX: usize = 40;
 /// The tree of `decide`.
 #[derive(Debug)]
 pub(super) struct Guard {
+    body: Vec<Step>,
+    slots: usize,
+    /// The same with what the rule says.
+    voice: Voice,
+}
+
+/// The tree of `decide` with what it says; see [`voice`].
+#[derive(Debug)]
+struct Voice {
     body: Vec<Step>,
     slots: usize,
 }
@@ -112,8 +130,16 @@ impl Guard {
         manifest: &Manifest,
         questions: &mut Questions,
     ) -> Option<Self> {
-        let (body, slots) = compile::decide(bodies, params, manifest, questions)?;
-        let guard = Self { body, slots };
+        let (body, slots) = compile::decide(bodies, params, manifest, (questions, false))?;
+        let (spoken, with_voice) = compile::decide(bodies, params, manifest, (questions, true))?;
+        let guard = Self {
+            body,
+            slots,
+            voice: Voice {
+                body: spoken,
+                slots: with_voice,
+            },
+        };
         let starts_blind = matches!(guard.body.first(), Some(Step::Unknown(_)));
         (guard.slots <= SLOTS_MAX && !starts_blind).then_some(guard)
     }
@@ -126,6 +152,11 @@ impl Guard {
     /// Whether the rule surely says nothing and does not fail.
     pub(super) fn look<'a>(&'a self, sight: Sight<'a>, memo: &mut Memo<'a>) -> Look {
         eval::run(self, sight, memo)
+    }
+
+    /// Runs the rule to its end, with what it asks and says noted in the context; false if only Rhai can.
+    pub(super) fn speak<'a>(&'a self, sight: Sight<'a>, context: &Context) -> bool {
+        self.voice.slots <= SLOTS_MAX && eval::speak(&self.voice, sight, context)
     }
 }
 
@@ -153,6 +184,8 @@ pub(super) enum Step {
     Dedup(usize),
     /// `check_on(…)`.
     Check(Tree),
+    /// `warn(#{ … })` and its like; only where the rule speaks, see [`voice`].
+    Say(Saying),
     /// `if … { … } else { … }`.
     If(Tree, Vec<Step>, Vec<Step>),
     /// `for x in … { … }`.
@@ -199,6 +232,8 @@ pub(super) enum Tree {
     Compare(Comparison, Box<[Tree; 2]>),
     Arithmetic(Operation, Box<[Tree; 2]>),
     Call(Function, Vec<Tree>),
+    /// A text with expressions in it; only where the rule speaks, see [`voice`].
+    Joined(Vec<Tree>),
     /// Whether a text, or a list, contains one of some words.
     AnyOf(Box<Tree>, Words),
     /// A list and a closure over its items: the item's slot and the body.
@@ -251,15 +286,30 @@ pub(super) enum Function {
     YearStart,
 }
 
-/// A question to `who`. Spans are ms, within the rule's history; without a span the history stands in its place.
+/// A window, within the rule's history.
+#[derive(Clone)]
+pub(super) struct Span {
+    pub ms: i64,
+    /// As the rule writes it: `1w` is `7d` to a question, and not to the note of it.
+    pub text: ImmutableString,
+}
+
+impl core::fmt::Debug for Span {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} ms", self.ms)
+    }
+}
+
+/// A question to `who`. Where there is no span, the rule's history stands in its place, ms.
 #[derive(Debug, Clone)]
 pub(super) enum Question {
-    Count(Stream, i64, Wanted),
-    CountBy(Stream, Field, i64, Wanted),
-    Sum(Stream, Field, i64),
-    Distinct(Stream, Field, i64),
-    Average(Stream, i64, i64),
-    List(Stream, i64, Wanted),
+    Count(Stream, Span, Wanted),
+    CountBy(Stream, Field, Span, Wanted),
+    Sum(Stream, Field, Span),
+    Distinct(Stream, Field, Span),
+    /// Facts per so many days.
+    Average(Stream, Span, i64),
+    List(Stream, Span, Wanted),
     Last(Stream, i64, Wanted),
     DaysSince(Stream, i64, Wanted),
     Licence(Tree),

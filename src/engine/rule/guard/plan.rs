@@ -13,14 +13,12 @@ use rhai::Position;
 pub(in crate::engine::rule) struct Gap {
     /// Where.
     pub at: Position,
-    /// Whether the rule speaks there: that is always Rhai's, once a rule gets so far.
-    pub speaks: bool,
 }
 
 /// The places of a guard that are left to Rhai, in the order of the text.
 pub(in crate::engine::rule) fn gaps(guard: &Guard) -> Vec<Gap> {
     let mut found = Vec::new();
-    in_steps(&guard.body, &mut found);
+    in_steps(&guard.voice.body, &mut found);
     found.sort_by_key(|gap| (gap.at.line(), gap.at.position()));
     found.dedup();
     found
@@ -44,6 +42,11 @@ fn in_steps(steps: &[Step], found: &mut Vec<Gap>) {
                 in_tree(list, found);
                 in_steps(body, found);
             }
+            Step::Say(saying) => {
+                for tree in saying.trees() {
+                    in_tree(tree, found);
+                }
+            }
             Step::Sort(_)
             | Step::Dedup(_)
             | Step::Nothing
@@ -62,7 +65,11 @@ fn in_tree(tree: &Tree, found: &mut Vec<Gap>) {
         | Tree::Not(of)
         | Tree::Negative(of)
         | Tree::AnyOf(of, _) => in_tree(of, found),
-        Tree::And(parts) | Tree::Or(parts) | Tree::Coalesce(parts) | Tree::Call(_, parts) => {
+        Tree::And(parts)
+        | Tree::Or(parts)
+        | Tree::Coalesce(parts)
+        | Tree::Call(_, parts)
+        | Tree::Joined(parts) => {
             for part in parts {
                 in_tree(part, found);
             }
@@ -130,7 +137,7 @@ fn question(question: &Question) -> String {
             format!(
                 "who.count({}, {}{})",
                 stream.name(),
-                span(*ms),
+                span(ms.ms),
                 filter(wanted)
             )
         }
@@ -138,7 +145,7 @@ fn question(question: &Question) -> String {
             "who.count_by({}, {}, {}{})",
             stream.name(),
             field.name(),
-            span(*ms),
+            span(ms.ms),
             filter(wanted)
         ),
         Question::Sum(stream, field, ms) => {
@@ -146,7 +153,7 @@ fn question(question: &Question) -> String {
                 "who.sum({}, {}, {})",
                 stream.name(),
                 field.name(),
-                span(*ms)
+                span(ms.ms)
             )
         }
         Question::Distinct(stream, field, ms) => {
@@ -154,7 +161,7 @@ fn question(question: &Question) -> String {
                 "who.distinct({}, {}, {})",
                 stream.name(),
                 field.name(),
-                span(*ms)
+                span(ms.ms)
             )
         }
         Question::Average(stream, ms, days) => {
@@ -163,13 +170,13 @@ fn question(question: &Question) -> String {
             } else {
                 "daily_average"
             };
-            format!("who.{name}({}, {})", stream.name(), span(*ms))
+            format!("who.{name}({}, {})", stream.name(), span(ms.ms))
         }
         Question::List(stream, ms, wanted) => {
             format!(
                 "who.list({}, {}{})",
                 stream.name(),
-                span(*ms),
+                span(ms.ms),
                 filter(wanted)
             )
         }

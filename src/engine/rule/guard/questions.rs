@@ -3,7 +3,7 @@
 use super::compile::Compiler;
 use super::eval::{Eval, Stop};
 use super::value::{Record, Value};
-use super::{Question, Tree, Wanted, Whose};
+use super::{Question, Span, Tree, Wanted, Whose};
 use crate::engine::rule::ask::{self, Filter, Fits, Window, int};
 use crate::engine::rule::convert::to_value;
 use crate::engine::rule::who::LIST_LENGTH_MAX;
@@ -31,20 +31,22 @@ pub(super) fn question(compiler: &mut Compiler<'_>, call: &FnCallExpr) -> Option
     let stream = Stream::by_name(&fixed_text(compiler, first)?)?;
     let history_ms = compiler.manifest.history_ms;
     Some(match (name, rest) {
-        ("count", [span]) => Question::Count(stream, ms(compiler, stream, span)?, Wanted::All),
+        ("count", [span]) => Question::Count(stream, span_of(compiler, stream, span)?, Wanted::All),
         ("count", [span, filter]) => Question::Count(
             stream,
-            ms(compiler, stream, span)?,
+            span_of(compiler, stream, span)?,
             wanted(compiler, stream, filter)?,
         ),
-        ("list", [span]) => Question::List(stream, ms(compiler, stream, span)?, Wanted::All),
+        ("list", [span]) => Question::List(stream, span_of(compiler, stream, span)?, Wanted::All),
         ("list", [span, filter]) => Question::List(
             stream,
-            ms(compiler, stream, span)?,
+            span_of(compiler, stream, span)?,
             wanted(compiler, stream, filter)?,
         ),
-        ("weekly_average", [span]) => Question::Average(stream, ms(compiler, stream, span)?, 7),
-        ("daily_average", [span]) => Question::Average(stream, ms(compiler, stream, span)?, 1),
+        ("weekly_average", [span]) => {
+            Question::Average(stream, span_of(compiler, stream, span)?, 7)
+        }
+        ("daily_average", [span]) => Question::Average(stream, span_of(compiler, stream, span)?, 1),
         ("last", []) => Question::Last(stream, history_ms, Wanted::All),
         ("last", [filter]) => Question::Last(stream, history_ms, wanted(compiler, stream, filter)?),
         ("days_since", []) => Question::DaysSince(stream, history_ms, Wanted::All),
@@ -56,21 +58,21 @@ pub(super) fn question(compiler: &mut Compiler<'_>, call: &FnCallExpr) -> Option
             if !matches!(field.spec().field_type, FieldType::Int | FieldType::Decimal) {
                 return None;
             }
-            Question::Sum(stream, field, ms(compiler, stream, span)?)
+            Question::Sum(stream, field, span_of(compiler, stream, span)?)
         }
         ("distinct", [field, span]) => Question::Distinct(
             stream,
             field_of(compiler, stream, field)?,
-            ms(compiler, stream, span)?,
+            span_of(compiler, stream, span)?,
         ),
         ("count_by", [field, span]) => {
             let field = field_of(compiler, stream, field)?;
-            Question::CountBy(stream, field, ms(compiler, stream, span)?, Wanted::All)
+            Question::CountBy(stream, field, span_of(compiler, stream, span)?, Wanted::All)
         }
         ("count_by", [field, span, filter]) => {
             let field = field_of(compiler, stream, field)?;
             let filter = wanted(compiler, stream, filter)?;
-            Question::CountBy(stream, field, ms(compiler, stream, span)?, filter)
+            Question::CountBy(stream, field, span_of(compiler, stream, span)?, filter)
         }
         _ => return None,
     })
@@ -81,10 +83,15 @@ fn fixed_text(compiler: &Compiler<'_>, expression: &Expr) -> Option<String> {
     value.is_string().then(|| value.to_string())
 }
 
-/// The length of a window, within the rule's history; a longer one fails in Rhai.
-fn ms(compiler: &Compiler<'_>, stream: Stream, expression: &Expr) -> Option<i64> {
-    let ms = parse_span_ms(&fixed_text(compiler, expression)?)?;
-    (ms <= compiler.manifest.history_ms || stream.is_standing()).then_some(ms)
+/// A window, within the rule's history; a longer one fails in Rhai.
+fn span_of(compiler: &Compiler<'_>, stream: Stream, expression: &Expr) -> Option<Span> {
+    let text = fixed_text(compiler, expression)?;
+    let ms = parse_span_ms(&text)?;
+    let is_held = ms <= compiler.manifest.history_ms || stream.is_standing();
+    is_held.then(|| Span {
+        ms,
+        text: text.into(),
+    })
 }
 
 fn field_of(compiler: &Compiler<'_>, stream: Stream, expression: &Expr) -> Option<Field> {
@@ -128,6 +135,9 @@ impl<'a> Eval<'a, '_> {
         question: &'a Question,
         number: Option<u32>,
     ) -> Result<Value<'a>, Stop<'a>> {
+        if let Some(context) = self.notes {
+            return self.ask_aloud(question, context);
+        }
         if let Some(known) = number.and_then(|number| self.memo.get(number)) {
             return Ok(known.clone());
         }
@@ -149,10 +159,10 @@ impl<'a> Eval<'a, '_> {
         group: &'a GroupKey,
     ) -> Result<Value<'a>, Stop<'a>> {
         let (stream, distinct, ms) = match question {
-            Question::Count(stream, ms, Wanted::All) | Question::Average(stream, ms, _) => {
-                (*stream, None, *ms)
+            Question::Count(stream, span, Wanted::All) | Question::Average(stream, span, _) => {
+                (*stream, None, span.ms)
             }
-            Question::Distinct(stream, field, ms) => (*stream, Some(*field), *ms),
+            Question::Distinct(stream, field, span) => (*stream, Some(*field), span.ms),
             _ => return Err(Stop::Unknown),
         };
         let days = i32::try_from(ms / DAY_MS).unwrap_or(i32::MAX);
@@ -169,7 +179,7 @@ impl<'a> Eval<'a, '_> {
             Some(_) => series.map_or(0, |series| series.distinct(after, through)),
         };
         Ok(match question {
-            Question::Average(_, ms, per) => Value::Decimal(ask::average(count, *ms, *per)),
+            Question::Average(_, span, per) => Value::Decimal(ask::average(count, span.ms, *per)),
             _ => Value::Int(count),
         })
     }
@@ -179,29 +189,31 @@ impl<'a> Eval<'a, '_> {
         let as_of = self.sight.as_of;
         let window = |stream: Stream, ms: i64| Window::new(facts, stream, ms, as_of);
         Ok(match question {
-            Question::Count(stream, ms, Wanted::All) => Value::Int(int(window(*stream, *ms).len())),
-            Question::Count(stream, ms, wanted) => {
+            Question::Count(stream, span, Wanted::All) => {
+                Value::Int(int(window(*stream, span.ms).len()))
+            }
+            Question::Count(stream, span, wanted) => {
                 let filter = self.filter(wanted)?;
-                let window = window(*stream, *ms);
+                let window = window(*stream, span.ms);
                 Value::Int(int(window.fitting(filter.get()).count()))
             }
-            Question::CountBy(stream, field, ms, wanted) => {
+            Question::CountBy(stream, field, span, wanted) => {
                 let filter = self.filter(wanted)?;
-                let window = window(*stream, *ms);
+                let window = window(*stream, span.ms);
                 Value::Int(window.count_by(*field, filter.get(), |_| ()))
             }
-            Question::Sum(stream, field, ms) => {
-                let sum = window(*stream, *ms).sum(*field, |_| ());
+            Question::Sum(stream, field, span) => {
+                let sum = window(*stream, span.ms).sum(*field, |_| ());
                 Value::Decimal(sum.ok_or(Stop::Unknown)?)
             }
-            Question::Distinct(stream, field, ms) => {
-                Value::Int(window(*stream, *ms).distinct(*field, |_| ()))
+            Question::Distinct(stream, field, span) => {
+                Value::Int(window(*stream, span.ms).distinct(*field, |_| ()))
             }
-            Question::Average(stream, ms, days) => {
-                let count = int(window(*stream, *ms).len());
-                Value::Decimal(ask::average(count, *ms, *days))
+            Question::Average(stream, span, days) => {
+                let count = int(window(*stream, span.ms).len());
+                Value::Decimal(ask::average(count, span.ms, *days))
             }
-            Question::List(stream, ms, wanted) => self.list(window(*stream, *ms), wanted)?,
+            Question::List(stream, span, wanted) => self.list(window(*stream, span.ms), wanted)?,
             Question::Last(stream, ms, wanted) => {
                 match self.newest(facts, (*stream, *ms), wanted)? {
                     None => Value::Unit,
@@ -304,7 +316,7 @@ impl<'a> Eval<'a, '_> {
         Ok(window.newest(filter.get()))
     }
 
-    fn text(&mut self, tree: &'a Tree) -> Result<&'a str, Stop<'a>> {
+    pub(super) fn text(&mut self, tree: &'a Tree) -> Result<&'a str, Stop<'a>> {
         match self.value(tree)? {
             Value::Text(text) => Ok(text),
             _ => Err(Stop::Unknown),
@@ -373,7 +385,8 @@ fn holds(peek: &Peek<'_>, field: Field, value: &Value<'_>) -> bool {
     }
 }
 
-fn record(stream: Stream, fact: &Fact, is_licence: bool) -> Value<'_> {
+/// A fact as a value.
+pub(super) fn record(stream: Stream, fact: &Fact, is_licence: bool) -> Value<'_> {
     Value::Record(Record {
         fact,
         stream,
@@ -382,7 +395,7 @@ fn record(stream: Stream, fact: &Fact, is_licence: bool) -> Value<'_> {
 }
 
 /// A value as what the field can hold, for the types that filters are made of.
-fn fit(field: Field, value: Value<'_>) -> Option<Value<'_>> {
+pub(super) fn fit(field: Field, value: Value<'_>) -> Option<Value<'_>> {
     match (field.spec().field_type, value) {
         (FieldType::Bool, value @ Value::Bool(_))
         | (FieldType::Int, value @ Value::Int(_))

@@ -11,6 +11,31 @@ const MANIFEST: &str = "on: [\"complaint\", \"inspection\"], history: \"90d\", \
      params: #{ n: 3, d: 2.5, words: [\"食\", \"食品经营许可证\"], kinds: [\"食品\", \"退费\"], w: \"30d\" },";
 const SAY: &str = "warn(#{ level: \"蓝\", score: 1, message: \"x\" });";
 
+/// How rules speak; some of it fails on some facts, some of it only Rhai understands.
+const SAYS: [&str; 12] = [
+    SAY,
+    "warn(#{ level: if p.n > 2 { \"红\" } else { \"橙\" }, score: 40, suggest: ev.topic, \
+     message: `${ev.topic ?? \"无\"}${ev.amount}元，${ev.time}起${who.count(\"complaint\", \"2w\", #{ topic: \"食品\" })}次` \
+     + if ev.is_malicious == true { `（恶意${ev.is_malicious}）` } else { \"\" } });",
+    "signal(#{ score: p.d, message: `${who.name}：${who.sum(\"penalty\", \"amount\", \"90d\")} ${who.days_since(\"penalty\")} \
+     ${who.distinct(\"complaint\", \"complainant\", \"30d\")} ${who.weekly_average(\"complaint\", \"4w\")} \
+     ${who.daily_average(\"complaint\", \"30d\")}`, evidence: who.list(\"complaint\", p.w) });",
+    "sanction(#{ measures: [\"限制消费\"], partners: \"甲\", months: 12, message: who.name, evidence: who.last(\"complaint\") });",
+    "sanction(#{ measures: p.kinds, partners: [\"甲\"], message: \"x\" });",
+    "warn(#{ level: \"黄\", score: ev.amount ?? 1, message: ev.topic }); signal(#{ message: \"y\", evidence: ev });",
+    "let rows = who.list(\"complaint\", \"30d\", #{ result: ev.topic ?? \"\" }); warn(#{ level: \"蓝\", score: 1, message: \"x\" });",
+    "let rows = who.list(\"complaint\", \"30d\", #{ topic: ev.topic ?? \"食品\", complainant: [\"a\", \"b\"] }); \
+     warn(#{ level: \"蓝\", score: 1, message: `${rows.len()} 件，${who.count_by(\"complaint\", \"complainant\", \"30d\", #{ topic: ev.topic ?? \"食品\" })} 人`, \
+     evidence: rows });",
+    "let reg = who.registry() ?? return; let lic = who.licence(\"食品经营许可证\"); \
+     warn(#{ level: \"红\", score: 50, message: `${reg.reg_state} ${reg.time} ${who.has_tag(\"重点\")} ${lic == ()} ${who.licences().len()}`, \
+     evidence: who.licences() });",
+    "let entry = who.list_entry(\"abnormal\"); let was = who.on_list(\"serious\"); check_on(add_days(ev.time, 30)); \
+     warn(#{ level: \"蓝\", score: 1, message: `${was}${who.last(\"inspection\", #{ result: \"不合格\" }) == ()}`, evidence: [ev, entry] });",
+    "warn(#{ level: \"蓝\", score: 1, message: `${p.kinds}` });",
+    "warn(#{ level: ev.topic ?? \"蓝\", score: 1, message: \"x\", evidence: ev.topic });",
+];
+
 /// What rules begin with; some of it fails on some facts.
 const STATEMENTS: [&str; 42] = [
     "if ev.topic != \"食品\" { return; }",
@@ -69,8 +94,10 @@ const ENDS: [&str; 6] = [
 
 fn body() -> impl Strategy<Value = String> {
     let statements = prop::collection::vec(prop::sample::select(STATEMENTS.to_vec()), 0..4);
-    (statements, prop::sample::select(ENDS.to_vec())).prop_map(|(statements, end)| {
-        format!("{}\n{}", statements.join("\n"), end.replace("SAY", SAY))
+    let ends = prop::sample::select(ENDS.to_vec());
+    let says = prop::sample::select(SAYS.to_vec());
+    (statements, ends, says).prop_map(|(statements, end, say)| {
+        format!("{}\n{}", statements.join("\n"), end.replace("SAY", say))
     })
 }
 
@@ -353,4 +380,46 @@ fn a_plan_says_what_is_left_to_the_interpreter() {
     assert_eq!(plans[0].left_to_rhai, [9]);
     assert_eq!(needs(1), "who.count(complaint, 7d) ≥ 3");
     assert!(plans[1].is_complete() && !plans[0].is_complete());
+}
+
+#[test]
+fn what_rules_say_needs_no_rhai() {
+    let facts = [
+        event(
+            1,
+            Stream::Licence,
+            "2026-01-05",
+            &[(field::licence_kind, Held::Text("食品经营许可证".into()))],
+        ),
+        event(
+            2,
+            Stream::RegistryChange,
+            "2026-01-06",
+            &[(field::reg_state, Held::Text("存续".into()))],
+        ),
+        event(
+            3,
+            Stream::Complaint,
+            "2026-03-01",
+            &[(field::topic, Held::Text("食品".into()))],
+        ),
+    ];
+    let view = enterprise(&facts);
+    let judgement = Judgement {
+        view: &view,
+        anchor: Anchor::Fact(facts[2].record_key()),
+        event: Some(&facts[2]),
+        as_of: as_of(facts[2].occurred_at, facts[2].precision),
+    };
+    let spoken = SAYS.map(|say| {
+        let set = load_bodies(&[say.to_owned()]);
+        set.rules()[0].speak(&judgement).is_some()
+    });
+    // What it leaves to Rhai: a list put together, a list in a text, a level that is none.
+    let mut expected = [true; SAYS.len()];
+    for at in [9, 10, 11] {
+        expected[at] = false;
+    }
+    // A filter with several values that is made of the fact.
+    assert_eq!(spoken, expected);
 }
