@@ -377,14 +377,17 @@ impl Bench<'_, '_> {
             is_counted: false,
         };
         let mut memo = Memo::default();
-        let concerned = match seat.event {
-            Some(event) if seat.is_blank && GATE_FROM <= rules.len() => {
-                let place = RuleSet::seat(self.subject.key.kind, event.stream);
+        let stream = match (seat.event, seat.group) {
+            (Some(event), _) => Some(event.stream),
+            (None, group) => group.map(|group| group.stream),
+        };
+        let concerned = stream
+            .filter(|_| seat.is_blank && GATE_FROM <= rules.len())
+            .and_then(|stream| {
+                let place = RuleSet::seat(self.subject.key.kind, stream);
                 let judgement = seat.judgement(seat.as_of);
                 self.court.set.concerned(place, &judgement, &mut memo)
-            }
-            _ => None,
-        };
+            });
         if let Some(concerned) = concerned {
             let (some, others): (Vec<usize>, Vec<usize>) = rules
                 .iter()

@@ -12,7 +12,7 @@ use super::province::Province;
 use super::rule::{Feed, Rule, RuleSet};
 use super::schema::Stream;
 use super::shard::{Shard, retention_ms};
-use super::subject::series::{GroupKey, Groups, Recent};
+use super::subject::series::{GroupKey, Groups};
 use super::subject::state::{Holdings, Subject};
 use super::tally::{anchor_event, finding_event};
 use super::time::EventTime;
@@ -148,10 +148,6 @@ impl<'a> Fresh<'a> {
         if event.occurred_at.day() < horizon {
             return;
         }
-        let fact = Recent {
-            time: event.occurred_at,
-            id: format!("{}/{}", event.source, event.record_id).into(),
-        };
         for subject in concerned.subjects.iter().filter(|s| s.kind.is_collective()) {
             for (_, _, feed) in self
                 .feeds
@@ -162,7 +158,7 @@ impl<'a> Fresh<'a> {
                 let value = value.as_deref().filter(|value| !value.is_empty());
                 let key = feed.group(event.stream, &event.fields);
                 let groups = counted.entry(Arc::new(subject.clone())).or_default();
-                groups.count(&key, fact.clone(), value, true, horizon);
+                groups.count(key, event, value, true, horizon);
             }
         }
     }

@@ -17,7 +17,6 @@ use super::rule::RuleSet;
 use super::schema::Stream;
 use super::sentence::{Changed, Sentence, TIMED_EVERY};
 use super::settle::{self, expire, next_due, settle, settle_fact};
-use super::subject::series::Recent;
 use super::subject::state::Subject;
 use super::tally::{tally_change, tally_findings};
 use super::time::{DAY_MS, EventTime};
@@ -318,10 +317,6 @@ impl Shard {
             return;
         }
         let slot = self.slot(&tally.subject);
-        let fact = Recent {
-            time: event.occurred_at,
-            id: format!("{}/{}", event.source, event.record_id).into(),
-        };
         let horizon = court
             .clock
             .plus_ms(-retention_ms(court.set, event.stream))
@@ -331,7 +326,7 @@ impl Shard {
             let value = feed.distinct_value(&event.fields);
             let value = value.as_deref().filter(|v| !v.is_empty());
             if let Some(groups) = slot.subject.groups_mut() {
-                groups.count(&key, fact.clone(), value, tally.add, horizon);
+                groups.count(key, event, value, tally.add, horizon);
             }
         }
         let mut sentence = Sentence::default();

@@ -8,7 +8,7 @@ use super::event::{Event, Fields, Op, SubjectKey, Validity, Value};
 use super::judge::Court;
 use super::schema::{Stream, field};
 use super::sentence::Sentence;
-use super::subject::series::{GROUPS_MAX, GroupKey, Groups, Recent, Series};
+use super::subject::series::{GROUPS_MAX, GroupKey, Groups, Series};
 use super::subject::state::{Finding, Subject};
 use super::subject::view::Anchor;
 use super::time::Precision;
@@ -196,24 +196,30 @@ impl Groups {
     )]
     pub(super) fn count(
         &mut self,
-        key: &GroupKey,
-        fact: Recent,
+        key: GroupKey,
+        event: &Event,
         value: Option<&str>,
         add: bool,
         horizon: i32,
     ) {
-        if add && !self.0.contains_key(key) && GROUPS_MAX <= self.0.len() {
-            return;
-        }
-        let series: &mut Series = self.0.entry(key.clone()).or_default();
-        if add {
-            series.add(fact, value);
-        } else {
-            series.remove(&fact, value);
-        }
-        series.trim(horizon);
-        if series.is_empty() {
-            self.0.remove(key);
+        let id = || format!("{}/{}", event.source, event.record_id).into_boxed_str();
+        if let Some(series) = self.0.get_mut(&key) {
+            if add {
+                series.add(event.occurred_at, id, value);
+            } else {
+                series.remove(event.occurred_at, &id(), value);
+            }
+            series.trim(horizon);
+            if series.is_empty() {
+                self.0.remove(&key);
+            }
+        } else if add && self.0.len() < GROUPS_MAX {
+            let mut series = Series::default();
+            series.add(event.occurred_at, id, value);
+            series.trim(horizon);
+            if !series.is_empty() {
+                self.0.insert(key, series);
+            }
         }
     }
 }

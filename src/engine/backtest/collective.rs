@@ -1,65 +1,122 @@
 //! Regions, industries and departments in a back-test: counts of the whole past, each day of a group judged once.
 
-use super::{Life, Plan, Seat, Turn, chain, live};
+use super::{Life, Plan, Seat, Turn, chain, judgement, live};
 use crate::engine::event::{Event, SubjectKey};
-use crate::engine::rule::{Feed, Memo};
-use crate::engine::subject::series::{Groups, Recent};
+use crate::engine::hash::FixedState;
+use crate::engine::rule::{Feed, Memo, RuleSet};
+use crate::engine::schema::Stream;
+use crate::engine::subject::series::{GROUPS_MAX, GroupKey, Groups, Series};
 use crate::engine::subject::state::{Holdings, Subject};
 use crate::engine::subject::view::{Anchor, View};
 use crate::engine::time::{DAY_MS, EventTime};
 use crate::engine::work::SentTally;
-use std::collections::BTreeMap;
+use hashbrown::{Equivalent, HashMap};
+use std::borrow::Cow;
 use std::sync::Arc;
 
-/// The counts of collectives.
-pub type Counts = BTreeMap<Arc<SubjectKey>, Groups>;
+/// The counts of collectives, while they grow.
+#[derive(Debug, Default)]
+pub struct Counts(HashMap<SubjectKey, Counted, FixedState>);
 
-/// Counts a fact that an individual keeps, in every collective that it names.
-pub fn count(plan: &Plan<'_>, event: &Event, counts: &mut Counts) {
-    for subject in event.subjects.iter().filter(|s| s.kind.is_collective()) {
-        let feeds = plan.set.feeds(subject.kind, event.stream);
-        put(feeds, subject, event, true, counts);
+/// The groups of one.
+type Counted = HashMap<GroupKey, Series, FixedState>;
+
+/// A group to be looked up, borrowed from a fact.
+#[derive(Debug, Hash)]
+struct Sought<'a> {
+    stream: Stream,
+    by: &'a str,
+    values: &'a [Cow<'a, str>],
+}
+
+impl Equivalent<GroupKey> for Sought<'_> {
+    fn equivalent(&self, key: &GroupKey) -> bool {
+        self.stream == key.stream
+            && *self.by == *key.by
+            && self.values.len() == key.values.len()
+            && self.values.iter().zip(&key.values).all(|(a, b)| **a == **b)
     }
 }
 
-/// Counts what rules found on individuals, in the order in which they told it.
-pub fn add(plan: &Plan<'_>, tallies: &[SentTally], counts: &mut Counts) {
-    for SentTally { tally, .. } in tallies {
-        let feeds = plan.set.feeds(tally.subject.kind, tally.event.stream);
-        put(feeds, &tally.subject, &tally.event, tally.add, counts);
+impl Counts {
+    /// What was counted, in the order of subjects.
+    pub fn in_order(self) -> Vec<(SubjectKey, Groups)> {
+        let mut all: Vec<(SubjectKey, Groups)> = self
+            .0
+            .into_iter()
+            .map(|(key, groups)| (key, Groups(groups.into_iter().collect())))
+            .collect();
+        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        all
     }
-}
 
-fn put(feeds: &[Feed], subject: &SubjectKey, event: &Event, add: bool, counts: &mut Counts) {
-    if feeds.is_empty() {
-        return;
-    }
-    let fact = Recent {
-        time: event.occurred_at,
-        id: format!("{}/{}", event.source, event.record_id).into(),
-    };
-    if !counts.contains_key(subject) {
-        counts.insert(Arc::new(subject.clone()), Groups::default());
-    }
-    let Some(groups) = counts.get_mut(subject) else {
-        return;
-    };
-    for feed in feeds {
-        let key = feed.group(event.stream, &event.fields);
-        let value = feed.distinct_value(&event.fields);
-        let value = value.as_deref().filter(|v| !v.is_empty());
-        groups.count(&key, fact.clone(), value, add, i32::MIN);
-    }
-}
-
-/// Adds counts to others.
-pub fn merge(into: &mut Counts, from: Counts) {
-    for (key, groups) in from {
-        let to = into.entry(key).or_default();
-        for (group, series) in groups.0 {
-            to.0.entry(group).or_default().absorb(series);
+    /// Counts a fact that an individual keeps, in every collective that it names.
+    pub fn count(&mut self, plan: &Plan<'_>, event: &Event) {
+        for subject in event.subjects.iter().filter(|s| s.kind.is_collective()) {
+            let feeds = plan.set.feeds(subject.kind, event.stream);
+            self.put(feeds, subject, event, true);
         }
     }
+
+    /// Counts what rules found on individuals, in the order in which they told it.
+    pub fn add(&mut self, plan: &Plan<'_>, tallies: &[SentTally]) {
+        for SentTally { tally, .. } in tallies {
+            let feeds = plan.set.feeds(tally.subject.kind, tally.event.stream);
+            self.put(feeds, &tally.subject, &tally.event, tally.add);
+        }
+    }
+
+    fn put(&mut self, feeds: &[Feed], subject: &SubjectKey, event: &Event, add: bool) {
+        if feeds.is_empty() {
+            return;
+        }
+        let groups = self.0.entry_ref(subject).or_default();
+        for feed in feeds {
+            let values = feed.texts(&event.fields);
+            let value = feed.distinct_value(&event.fields);
+            let value = value.as_deref().filter(|v| !v.is_empty());
+            let sought = Sought {
+                stream: event.stream,
+                by: &feed.key,
+                values: &values,
+            };
+            put(groups, &sought, feed, (event, value), add);
+        }
+    }
+}
+
+fn put(
+    groups: &mut Counted,
+    sought: &Sought<'_>,
+    feed: &Feed,
+    (event, value): (&Event, Option<&str>),
+    add: bool,
+) {
+    let id = || format!("{}/{}", event.source, event.record_id).into_boxed_str();
+    if let Some(series) = groups.get_mut(sought) {
+        if add {
+            series.add(event.occurred_at, id, value);
+        } else {
+            series.remove(event.occurred_at, &id(), value);
+            if series.is_empty() {
+                groups.remove(sought);
+            }
+        }
+    } else if add && groups.len() < GROUPS_MAX {
+        let mut series = Series::default();
+        series.add(event.occurred_at, id, value);
+        groups.insert(feed.group(event.stream, &event.fields), series);
+    }
+}
+
+/// What was counted of one collective in several places.
+pub fn merged(all: Vec<Groups>) -> Groups {
+    let mut all = all.into_iter();
+    let mut merged = all.next().unwrap_or_default();
+    for (group, series) in all.flat_map(|groups| groups.0) {
+        merged.0.entry(group).or_default().absorb(series);
+    }
+    merged
 }
 
 /// Judges one collective by its counts.
@@ -108,7 +165,15 @@ pub fn collective(plan: &Plan<'_>, key: &Arc<SubjectKey>, groups: Groups) -> Lif
             };
             let mut memo = Memo::default();
             life.anchors += 1;
-            for at in &rules {
+            let place = RuleSet::seat(key.kind, group.stream);
+            let judged = judgement(&seat, as_of);
+            let concerned = plan.set.concerned(place, &judged, &mut memo);
+            let is_concerned = |at: &&usize| {
+                concerned
+                    .as_ref()
+                    .is_none_or(|some| some.binary_search(at).is_ok())
+            };
+            for at in rules.iter().filter(is_concerned) {
                 if let Some(rule) = plan.set.rules().get(*at) {
                     chain(plan, (*at, rule), &seat, &mut memo, (&mut turns, &mut life));
                 }

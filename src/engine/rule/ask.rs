@@ -94,8 +94,11 @@ impl Fits for Filter {
     /// Whether the fields hold such values. A list field fits if any of its entries does.
     fn fits(&self, peek: &Peek<'_>) -> bool {
         self.0.iter().all(|(field, wanted)| {
-            if let [Value::Text(text)] = wanted.as_slice() {
-                return peek.is_text(*field, text);
+            // Where the bytes can be looked at as they stand, they are.
+            match wanted.as_slice() {
+                [Value::Text(text)] => return peek.is_text(*field, text),
+                [Value::List(words)] => return peek.list_has(*field, words),
+                _ => {}
             }
             peek.get(*field)
                 .is_some_and(|held| wanted.iter().any(|value| fits(&held, value)))
@@ -289,6 +292,11 @@ fn text<'a>(peek: &Peek<'a>, field: Field) -> &'a str {
     peek.text(field).unwrap_or("")
 }
 
+/// Whether a field has this text; an absent one is empty.
+fn says(peek: &Peek<'_>, field: Field, text: &str) -> bool {
+    peek.is_text(field, text) || (text.is_empty() && peek.text(field).is_none())
+}
+
 /// The time that a field holds.
 pub(super) fn time(peek: &Peek<'_>, field: Field) -> Option<EventTime> {
     match peek.get(field) {
@@ -320,7 +328,7 @@ pub(super) fn licence<'a>(facts: &'a Facts, as_of: EventTime, kind: &str) -> Opt
 pub(super) fn licence_of<'a>(licences: &[Standing<'a>], kind: &str) -> Option<Standing<'a>> {
     licences
         .iter()
-        .filter(|(_, _, peek)| text(peek, field::licence_kind) == kind)
+        .filter(|(_, _, peek)| says(peek, field::licence_kind, kind))
         .max_by_key(|(_, fact, peek)| {
             let has_ended = matches!(
                 text(peek, field::licence_act),
@@ -336,7 +344,7 @@ pub(super) fn licence_of<'a>(licences: &[Standing<'a>], kind: &str) -> Option<St
 pub(super) fn entry<'a>(facts: &'a Facts, as_of: EventTime, list: &str) -> Option<Standing<'a>> {
     let mut open: BTreeMap<&str, Standing<'a>> = BTreeMap::new();
     for (at, fact, peek) in standing(facts, Stream::ListChange, as_of) {
-        if text(&peek, field::list_type) != list {
+        if !says(&peek, field::list_type, list) {
             continue;
         }
         let id = text(&peek, field::entry_id);

@@ -16,6 +16,7 @@ use crate::engine::subject::series::{GroupKey, Groups, Series};
 use crate::engine::subject::view::{Anchor, Verdict, View};
 use crate::engine::time::EventTime;
 use rhai::{AST, CallFnOptions, Dynamic, Engine, Scope};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What all rules of a set share.
@@ -45,7 +46,7 @@ pub struct Feed {
     /// The field whose different values are counted.
     pub distinct: Option<Field>,
     /// Both as text: `industry,problem_type|complainant`.
-    pub key: Box<str>,
+    pub key: Arc<str>,
 }
 
 impl Feed {
@@ -56,7 +57,7 @@ impl Feed {
         Self {
             by: by.into(),
             distinct,
-            key: key.into_boxed_str(),
+            key: key.into(),
         }
     }
 }
@@ -73,9 +74,14 @@ impl Feed {
 
     /// The group's values of a fact with these fields; an absent field is an empty text.
     pub fn values(&self, fields: &Fields) -> Box<[Box<str>]> {
-        self.by
-            .iter()
-            .map(|field| text_of(fields, *field).unwrap_or_default())
+        let texts = self.texts(fields).into_iter();
+        texts.map(|text| text.into_owned().into()).collect()
+    }
+
+    /// The same, borrowed.
+    pub fn texts<'f>(&self, fields: &'f Fields) -> Vec<Cow<'f, str>> {
+        let by = self.by.iter();
+        by.map(|field| text_of(fields, *field).unwrap_or_default())
             .collect()
     }
 
@@ -97,15 +103,15 @@ impl Feed {
     }
 
     /// The value that is counted once, if the feed counts different values and the fact has one.
-    pub fn distinct_value(&self, fields: &Fields) -> Option<Box<str>> {
+    pub fn distinct_value<'f>(&self, fields: &'f Fields) -> Option<Cow<'f, str>> {
         text_of(fields, self.distinct?)
     }
 }
 
-fn text_of(fields: &Fields, field: Field) -> Option<Box<str>> {
+fn text_of(fields: &Fields, field: Field) -> Option<Cow<'_, str>> {
     match fields.get(field)? {
-        Value::Text(text) => Some(text.clone()),
-        other => Some(super::convert::to_dynamic(other).to_string().into()),
+        Value::Text(text) => Some(Cow::Borrowed(text)),
+        other => Some(Cow::Owned(super::convert::to_dynamic(other).to_string())),
     }
 }
 

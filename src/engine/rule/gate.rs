@@ -13,10 +13,12 @@
 use super::compiled::Core;
 use super::guard::{Atom, Clause, Memo, Question, Sight, Whose, measure, price};
 use super::{Judgement, Rule};
-use crate::engine::event::Value;
+use crate::engine::event::{Event, SubjectKey, Value};
 use crate::engine::hash::FixedState;
 use crate::engine::schema::{Field, Stream};
-use crate::engine::subject::view::View;
+use crate::engine::subject::facts::Facts;
+use crate::engine::subject::view::{Anchor, View};
+use crate::engine::time::EventTime;
 use hashbrown::HashMap;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -121,18 +123,33 @@ impl Gate {
         }
     }
 
-    /// The rules that an event can concern, by place, in order. `None` for what is no fact of an individual.
+    /// The rules that an event, or a day of a group, can concern, by place, in order. `None` for what is neither.
     pub(super) fn rules<'a>(
         &'a self,
         judgement: &Judgement<'a>,
         memo: &mut Memo<'a>,
     ) -> Option<Vec<usize>> {
-        let (View::Individual { facts, key }, Some(event)) = (judgement.view, judgement.event)
-        else {
-            return None;
-        };
         let mut found = Vec::with_capacity(self.always.len().saturating_add(16));
         found.extend(&self.always);
+        match (judgement.view, judgement.event, judgement.anchor) {
+            (View::Individual { facts, key }, Some(event), _) => {
+                self.by_event(event, facts, &mut found);
+                let whose = Whose::Individual(facts, event);
+                self.by_answers((key, whose), judgement.as_of, memo, &mut found);
+            }
+            (View::Collective { groups, group, key }, None, Anchor::Day(day)) => {
+                let whose = Whose::Collective(groups, group, EventTime::from_day(day));
+                self.by_answers((key, whose), judgement.as_of, memo, &mut found);
+            }
+            _ => return None,
+        }
+        found.sort_unstable();
+        found.dedup();
+        Some(found)
+    }
+
+    /// Rules that wait on what the event says, or on so many facts.
+    fn by_event(&self, event: &Event, facts: &Facts, found: &mut Vec<usize>) {
         for (field, texts) in &self.texts {
             let held = event.fields.text(*field);
             found.extend(held.and_then(|text| texts.get(text)).into_iter().flatten());
@@ -161,17 +178,29 @@ impl Gate {
             let reached = rules.iter().take_while(|(least, _)| *least <= count);
             found.extend(reached.map(|(_, at)| at));
         }
+    }
+
+    /// Rules that wait on the answer to a question.
+    fn by_answers<'a>(
+        &'a self,
+        (key, whose): (&'a SubjectKey, Whose<'a>),
+        as_of: EventTime,
+        memo: &mut Memo<'a>,
+        found: &mut Vec<usize>,
+    ) {
         for waiting in &self.asked {
             let least = waiting.rules.first().map_or(1, |(least, _)| *least);
-            let most = i64::try_from(facts.of(waiting.question.stream()).len()).unwrap_or(i64::MAX);
-            if most < least {
-                continue;
+            if let Whose::Individual(facts, _) = whose {
+                let most = facts.of(waiting.question.stream()).len();
+                if i64::try_from(most).unwrap_or(i64::MAX) < least {
+                    continue;
+                }
             }
             let sight = Sight {
                 core: &waiting.core,
                 key,
-                whose: Whose::Individual(facts, event),
-                as_of: judgement.as_of,
+                whose,
+                as_of,
             };
             let answer = measure(&waiting.question, waiting.number, sight, memo);
             let reached = waiting
@@ -180,9 +209,6 @@ impl Gate {
                 .take_while(|(least, _)| answer.is_none_or(|answer| *least <= answer));
             found.extend(reached.map(|(_, at)| at));
         }
-        found.sort_unstable();
-        found.dedup();
-        Some(found)
     }
 }
 

@@ -12,7 +12,8 @@ pub(super) fn register(engine: &mut Engine) {
         .register_fn("round", |number: INT, _digits: INT| number);
 }
 
-fn round(number: Decimal, digits: INT) -> Decimal {
+/// Rounded half away from zero, to so many digits behind the point.
+pub(super) fn round(number: Decimal, digits: INT) -> Decimal {
     let digits = u32::try_from(digits.clamp(0, 28)).unwrap_or(0);
     number.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero)
 }

@@ -6,7 +6,7 @@ use super::who::Given;
 use crate::engine::event::{Event, Fields, Op, SubjectKey, SubjectKind, Validity, Value};
 use crate::engine::schema::{Stream, field};
 use crate::engine::subject::facts::{Fact, Facts};
-use crate::engine::subject::series::{GroupKey, Groups, Recent};
+use crate::engine::subject::series::{GroupKey, Groups};
 use crate::engine::subject::view::{Anchor, Verdict, View};
 use crate::engine::time::{EventTime, Precision, as_of};
 use std::collections::BTreeSet;
@@ -201,16 +201,9 @@ impl Stage {
                 if at == 0 && self.rule.manifest().on.contains(&event.stream) {
                     anchors.insert((event.occurred_at.day(), key.clone()));
                 }
-                let recent = Recent {
-                    time: event.occurred_at,
-                    id: event.id().into(),
-                };
                 let value = feed.distinct_value(&event.fields);
-                groups
-                    .0
-                    .entry(key)
-                    .or_default()
-                    .add(recent, value.as_deref());
+                let series = groups.0.entry(key).or_default();
+                series.add(event.occurred_at, || event.id().into(), value.as_deref());
             }
         }
         let groups = Arc::new(groups);

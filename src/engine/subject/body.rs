@@ -40,6 +40,12 @@ fn put_varint(out: &mut Vec<u8>, mut number: u64) {
 
 /// Reads a number and what follows it.
 pub(super) fn varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    // Nearly every one is a single byte.
+    if let Some((byte, rest)) = bytes.split_first()
+        && *byte < 0x80
+    {
+        return Some((usize::from(*byte), rest));
+    }
     let mut number = 0_usize;
     for (at, byte) in bytes.iter().enumerate().take(9) {
         number |= usize::from(byte & 0x7f) << (7 * at);
@@ -122,6 +128,23 @@ pub(super) fn value(bytes: &[u8]) -> Option<ValueRef<'_>> {
         }
         _ => return None,
     })
+}
+
+/// Whether a list among its entries has one of these words; other values have none.
+pub(super) fn list_has(bytes: &[u8], words: &[Box<str>]) -> bool {
+    let Some((&LIST, mut rest)) = bytes.split_first() else {
+        return false;
+    };
+    while let Some((length, after)) = varint(rest) {
+        let Some((entry, after)) = after.split_at_checked(length) else {
+            return false;
+        };
+        if words.iter().any(|word| word.as_bytes() == entry) {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 /// The content of an event; `tail` is what stands behind the fields.

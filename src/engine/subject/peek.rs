@@ -114,6 +114,12 @@ impl<'a> Peek<'a> {
         )
     }
 
+    /// Whether the field holds a list with one of these words.
+    pub fn list_has(&self, field: Field, words: &[Box<str>]) -> bool {
+        self.bytes(field)
+            .is_some_and(|bytes| body::list_has(bytes, words))
+    }
+
     /// The fields in the order of the schema.
     pub fn iter(&self) -> impl Iterator<Item = (Field, ValueRef<'a>)> + use<'a> {
         let values = self.values;

@@ -12,11 +12,14 @@ use crate::engine::schema::Stream;
 use crate::engine::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The most groups that one collective keeps.
 pub const GROUPS_MAX: usize = 4_096;
 /// The most (day, value) pairs of one group whose different values are counted.
 pub const DISTINCT_MAX: usize = 16_384;
+/// Where counting ends: far above what a province sees in a window, and small enough that rules can reckon with it.
+pub const COUNT_MAX: i64 = 1 << 28;
 /// How many facts a group remembers as evidence.
 pub const RECENT_MAX: usize = 20;
 
@@ -26,7 +29,7 @@ pub struct GroupKey {
     /// The stream.
     pub stream: Stream,
     /// The fields that group, joined by commas, then `|` and the field whose values are counted: `industry,problem_type|`.
-    pub by: Box<str>,
+    pub by: Arc<str>,
     /// The fields' values, in the same order; an absent field is an empty text.
     pub values: Box<[Box<str>]>,
 }
@@ -71,9 +74,10 @@ pub struct Series {
 }
 
 impl Series {
-    /// Counts a fact on its day; `value` is what the rule counts different values of.
-    pub fn add(&mut self, fact: Recent, value: Option<&str>) {
-        let day = fact.time.day();
+    /// Counts a fact on its day; `value` is what the rule counts different values of, `id` how evidence names the fact, asked
+    /// for only if it is among the newest.
+    pub fn add(&mut self, time: EventTime, id: impl FnOnce() -> Box<str>, value: Option<&str>) {
+        let day = time.day();
         match self.days.binary_search_by_key(&day, |d| d.day) {
             Ok(at) => {
                 if let Some(slot) = self.days.get_mut(at) {
@@ -85,6 +89,11 @@ impl Series {
         if let Some(value) = value {
             self.add_value(day, value);
         }
+        let is_full = RECENT_MAX <= self.recent.len();
+        if is_full && self.recent.first().is_some_and(|oldest| time < oldest.time) {
+            return;
+        }
+        let fact = Recent { time, id: id() };
         let at = self.recent.partition_point(|r| *r < fact);
         self.recent.insert(at, fact);
         if RECENT_MAX < self.recent.len() {
@@ -110,8 +119,8 @@ impl Series {
     }
 
     /// Takes a fact back from its day.
-    pub fn remove(&mut self, fact: &Recent, value: Option<&str>) {
-        let day = fact.time.day();
+    pub fn remove(&mut self, time: EventTime, id: &str, value: Option<&str>) {
+        let day = time.day();
         if let Ok(at) = self.days.binary_search_by_key(&day, |d| d.day)
             && let Some(slot) = self.days.get_mut(at)
         {
@@ -131,15 +140,13 @@ impl Series {
                 self.distinct.remove(at);
             }
         }
-        self.recent.retain(|r| r != fact);
+        self.recent.retain(|r| r.time != time || *r.id != *id);
     }
 
-    /// How many facts on the days `after + 1 ..= through`.
+    /// How many facts on the days `after + 1 ..= through`, at most [`COUNT_MAX`].
     pub fn count(&self, after: i32, through: i32) -> i64 {
-        self.slice(after, through)
-            .iter()
-            .map(|d| i64::from(d.count))
-            .sum()
+        let days = self.slice(after, through).iter();
+        days.map(|d| i64::from(d.count)).sum::<i64>().min(COUNT_MAX)
     }
 
     /// How many different values on the days `after + 1 ..= through`.

@@ -12,14 +12,17 @@ use crate::runtime::archive::{self, Damage, Part};
 use hashbrown::HashMap;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Into how many buckets subjects are spread; fixed, because partial results are kept by bucket.
-pub const BUCKETS: u32 = 64;
+/// Into how many buckets subjects are spread; fixed, because partial results are kept by bucket. With so many, the events of
+/// one bucket stay near the processor while its subjects are judged: ten million events make 9 MB a bucket.
+pub const BUCKETS: u32 = 512;
 
-/// About how many bytes a packed event has.
-const SLIP_BYTES: usize = 240;
+/// Packed events stand in pieces of this many bytes, so that none is ever moved to make room.
+const PIECE_BYTES: usize = 32 * 1024;
+/// A piece with less room than this is full.
+const ROOM_BYTES: usize = 2 * 1024;
 
 /// The facts of a subject that hold, in the order of arrival.
 pub type Kept = Vec<(u64, Prepared)>;
@@ -92,10 +95,10 @@ type Versions = Vec<(RecordKey, Rank)>;
 /// Events, packed.
 #[derive(Debug)]
 pub struct Gathered {
-    /// While events are taken: pieces, each of one file.
-    buckets: Vec<Mutex<Vec<Box<[u8]>>>>,
-    /// The same afterwards.
-    pieces: Vec<Vec<Box<[u8]>>>,
+    /// While events are taken.
+    buckets: Vec<Mutex<Vec<Vec<u8>>>>,
+    /// The same afterwards: the pieces of each bucket.
+    pieces: Vec<Vec<Vec<u8>>>,
     versions: Vec<Mutex<Versions>>,
     /// Of records that came more than once: the version that holds.
     winners: Vec<HashMap<RecordKey, Rank, FixedState>>,
@@ -108,31 +111,51 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn place_of(key: RecordKey) -> usize {
-    usize::from(key.0[0]) % usize::try_from(BUCKETS).unwrap_or(1)
+    let [first, second, ..] = key.0;
+    usize::from(u16::from_le_bytes([first, second])) % usize::try_from(BUCKETS).unwrap_or(1)
 }
 
-/// The events of one file, packed.
+/// The packed events of one bucket.
+#[derive(Default)]
+struct Bag {
+    full: Vec<Vec<u8>>,
+    open: Vec<u8>,
+}
+
+impl Bag {
+    /// Where the next event goes.
+    fn room(&mut self) -> &mut Vec<u8> {
+        if self.open.capacity() < self.open.len() + ROOM_BYTES {
+            let full = core::mem::replace(&mut self.open, Vec::with_capacity(PIECE_BYTES));
+            if !full.is_empty() {
+                self.full.push(full);
+            }
+        }
+        &mut self.open
+    }
+
+    fn pieces(self) -> impl Iterator<Item = Vec<u8>> {
+        let all = self.full.into_iter().chain([self.open]);
+        all.filter(|piece| !piece.is_empty())
+    }
+}
+
+/// The events that one thread took, packed.
 struct Sheaf<'a> {
     taking: Taking<'a>,
     tally: Tally,
-    packed: Vec<Vec<u8>>,
+    packed: Vec<Bag>,
     versions: Vec<Versions>,
     name: String,
 }
 
 impl<'a> Sheaf<'a> {
-    fn new(taking: Taking<'a>, events: usize) -> Self {
-        let buckets = 0..BUCKETS;
-        // A little more than an even share.
-        let share = events.div_ceil(usize::try_from(BUCKETS).unwrap_or(1)) * 5 / 4 + 4;
+    fn new(taking: Taking<'a>) -> Self {
         Self {
             taking,
             tally: Tally::default(),
-            packed: buckets
-                .clone()
-                .map(|_| Vec::with_capacity(share * SLIP_BYTES))
-                .collect(),
-            versions: buckets.map(|_| Vec::with_capacity(share)).collect(),
+            packed: (0..BUCKETS).map(|_| Bag::default()).collect(),
+            versions: (0..BUCKETS).map(|_| Versions::new()).collect(),
             name: String::new(),
         }
     }
@@ -161,8 +184,8 @@ impl<'a> Sheaf<'a> {
             // As `SubjectKey::shard` has it.
             let bucket = (murmur2(self.name.as_bytes()) & 0x7fff_ffff) % BUCKETS;
             let packed = self.packed.get_mut(usize::try_from(bucket).unwrap_or(0));
-            if let Some(bytes) = packed {
-                parcel::pack(slip, *subject, bytes);
+            if let Some(bag) = packed {
+                parcel::pack(slip, *subject, bag.room());
             }
         }
     }
@@ -190,26 +213,30 @@ impl Gathered {
         stop: &AtomicBool,
         told: &(dyn Fn(u64) + Sync),
     ) -> Result<(), BacktestError> {
-        parts.par_iter().try_for_each(|part| {
-            if stop.load(Ordering::Acquire) {
-                return Err(BacktestError::Interrupted);
+        let next = AtomicUsize::new(0);
+        let taken = rayon::broadcast(|_| {
+            let mut sheaf = Sheaf::new(taking);
+            while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if stop.load(Ordering::Acquire) {
+                    return Err(BacktestError::Interrupted);
+                }
+                let mut events = 0;
+                let damage = archive::scan(part, taking.wanted, &mut |slip| {
+                    events += 1;
+                    sheaf.take(slip);
+                });
+                lock(&self.damage).extend(damage);
+                told(events);
             }
-            let mut sheaf = Sheaf::new(taking, part.events());
-            let mut events = 0;
-            let damage = archive::scan(part, taking.wanted, &mut |slip| {
-                events += 1;
-                sheaf.take(slip);
-            });
-            lock(&self.damage).extend(damage);
             self.put(sheaf);
-            told(events);
             Ok(())
-        })
+        });
+        taken.into_iter().collect()
     }
 
     /// Takes rows.
     pub fn take_rows(&self, rows: &[Row], taking: Taking<'_>) {
-        let mut sheaf = Sheaf::new(taking, rows.len());
+        let mut sheaf = Sheaf::new(taking);
         for (seq, event) in rows {
             sheaf.take(&Slip::of(*seq, event, taking.wanted));
         }
@@ -219,9 +246,7 @@ impl Gathered {
     fn put(&self, sheaf: Sheaf<'_>) {
         lock(&self.tally).absorb(&sheaf.tally);
         for (to, packed) in self.buckets.iter().zip(sheaf.packed) {
-            if !packed.is_empty() {
-                lock(to).push(packed.into_boxed_slice());
-            }
+            lock(to).extend(packed.pieces());
         }
         for (to, mut versions) in self.versions.iter().zip(sheaf.versions) {
             lock(to).append(&mut versions);
@@ -313,7 +338,7 @@ impl Gathered {
     /// How many bytes a bucket has: its share of the work.
     pub fn weight(&self, bucket: usize) -> usize {
         let pieces = self.pieces.get(bucket);
-        pieces.map_or(0, |pieces| pieces.iter().map(|piece| piece.len()).sum())
+        pieces.map_or(0, |pieces| pieces.iter().map(Vec::len).sum())
     }
 }
 

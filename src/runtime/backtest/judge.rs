@@ -2,7 +2,7 @@
 
 use super::BacktestError;
 use super::gather::{BUCKETS, Gathered};
-use crate::engine::backtest::collective::{Counts, add, collective, count, merge};
+use crate::engine::backtest::collective::{Counts, collective, merged};
 use crate::engine::backtest::{Life, Plan, Reading, individual};
 use crate::engine::event::SubjectKey;
 use crate::engine::hash::sm3_hex;
@@ -166,9 +166,9 @@ fn judge_bucket(order: &Order<'_>, gathered: &Gathered, bucket: usize) -> Vec<Si
                 .iter()
                 .filter(|(_, one)| one.event.home() == Some(&*key));
             for (_, one) in told {
-                count(&plan, &one.event, counts);
+                counts.count(&plan, &one.event);
             }
-            add(&plan, &life.tallies, counts);
+            counts.add(&plan, &life.tallies);
             let readings = core::mem::take(&mut life.readings);
             side.readings
                 .extend(readings.into_iter().map(|r| (name.clone(), r)));
@@ -176,10 +176,7 @@ fn judge_bucket(order: &Order<'_>, gathered: &Gathered, bucket: usize) -> Vec<Si
         }
     }
     let with_counts = |(mut side, counts): (Side, Counts)| {
-        side.counts = counts
-            .into_iter()
-            .map(|(key, groups)| (key.as_ref().clone(), groups))
-            .collect();
+        side.counts = counts.in_order();
         side
     };
     sides.into_iter().map(with_counts).collect()
@@ -226,28 +223,23 @@ impl Side {
         for (rule, (count, message)) in more.faults {
             self.faults.entry(rule).or_insert((0, message)).0 += count;
         }
-        let mut counts: Counts = core::mem::take(&mut self.counts)
-            .into_iter()
-            .map(|(key, groups)| (Arc::new(key), groups))
-            .collect();
-        let others = more.counts.into_iter();
-        merge(
-            &mut counts,
-            others
-                .map(|(key, groups)| (Arc::new(key), groups))
-                .collect(),
-        );
-        self.counts = counts
-            .into_iter()
-            .map(|(key, groups)| (key.as_ref().clone(), groups))
-            .collect();
+        self.counts.extend(more.counts);
     }
 
     fn judge_collectives(&mut self, plan: &Plan<'_>) {
-        let counts = core::mem::take(&mut self.counts);
-        let lives: Vec<Life> = counts
+        let mut counts = core::mem::take(&mut self.counts);
+        // What several buckets counted of a collective comes together in their order.
+        counts.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut of_each: Vec<(SubjectKey, Vec<Groups>)> = Vec::new();
+        for (key, groups) in counts {
+            match of_each.last_mut() {
+                Some((last, all)) if *last == key => all.push(groups),
+                _ => of_each.push((key, vec![groups])),
+            }
+        }
+        let lives: Vec<Life> = of_each
             .into_par_iter()
-            .map(|(key, groups)| collective(plan, &Arc::new(key), groups))
+            .map(|(key, all)| collective(plan, &Arc::new(key), merged(all)))
             .collect();
         for life in lives {
             self.take(plan.set, life);

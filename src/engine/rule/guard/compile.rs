@@ -305,6 +305,7 @@ impl Compiler<'_> {
             Expr::Property(property, _) => match property.2.as_str() {
                 "time" => Some(Tree::Time(Box::new(receiver))),
                 "stream" => Some(Tree::Stream(Box::new(receiver))),
+                "id" if self.speaks => Some(Tree::Id(Box::new(receiver))),
                 name => Some(Tree::Field(Box::new(receiver), field(name)?)),
             },
             Expr::MethodCall(call, _) => {
@@ -458,6 +459,7 @@ impl Compiler<'_> {
             ("working_days", 2) => Function::WorkingDays,
             ("add_working_days", 2) => Function::AddWorkingDays,
             ("year_start", 1) => Function::YearStart,
+            ("round", 1 | 2) => Function::Round,
             _ => return None,
         };
         Some(Tree::Call(function, arguments))

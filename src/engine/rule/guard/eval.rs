@@ -2,14 +2,14 @@
 //!
 //! Every doubt is [`Stop::Unknown`]: a failure in Rhai, a type that guards do not know, a step that is not understood.
 
-use super::operate::{any_of, arithmetic, contains, deduped, int, lesser, moment, sorted};
+use super::operate::{any_of, arithmetic, changed, contains, deduped, int, lesser, moment, sorted};
 use super::value::{Items, Record, Value};
 use super::{
     Comparison, Each, FUEL_MAX, Function, Guard, Look, Memo, Question, Sight, Step, Tree, Voice,
     Whose,
 };
-use crate::engine::rule::ask;
 use crate::engine::rule::context::Context;
+use crate::engine::rule::{ask, numbers};
 use crate::engine::schema::{Field, Stream, field};
 use crate::engine::subject::peek::ValueRef;
 use crate::engine::time::EventTime;
@@ -40,9 +40,11 @@ pub(super) struct Eval<'a, 'm> {
 
 /// Whether the rule comes to its end, or to a `return`, saying nothing.
 pub(super) fn run<'a>(guard: &'a Guard, sight: Sight<'a>, memo: &mut Memo<'a>) -> Look {
+    // What other rules left in them is never read: a variable is set before it is used.
     let mut slots = core::mem::take(&mut memo.spare);
-    slots.clear();
-    slots.resize(guard.slots, Value::Unit);
+    if slots.len() < guard.slots {
+        slots.resize(guard.slots, Value::Unit);
+    }
     let mut eval = Eval {
         sight,
         memo,
@@ -118,8 +120,9 @@ impl<'a> Eval<'a, '_> {
                 }
                 Step::Change(slot, what, tree) => {
                     let value = self.value(tree)?;
-                    let before = self.slots.get(*slot).cloned().unwrap_or(Value::Unit);
-                    let after = arithmetic(*what, &before, &value).ok_or(Stop::Unknown)?;
+                    let place = self.slots.get_mut(*slot).ok_or(Stop::Unknown)?;
+                    let before = core::mem::replace(place, Value::Unit);
+                    let after = changed(*what, before, &value).ok_or(Stop::Unknown)?;
                     self.set(*slot, after);
                 }
                 Step::Sort(slot) => self.change_list(*slot, sorted)?,
@@ -188,9 +191,15 @@ impl<'a> Eval<'a, '_> {
     }
 
     fn truth(&mut self, tree: &'a Tree) -> Result<bool, Stop<'a>> {
-        match self.value(tree)? {
-            Value::Bool(truth) => Ok(truth),
-            _ => Err(Stop::Unknown),
+        match tree {
+            Tree::Not(of) => self.truth(of).map(|truth| !truth),
+            Tree::And(parts) => self.until(parts, false),
+            Tree::Or(parts) => self.until(parts, true),
+            Tree::Compare(how, pair) => self.compare(*how, pair),
+            _ => match self.value(tree)? {
+                Value::Bool(truth) => Ok(truth),
+                _ => Err(Stop::Unknown),
+            },
         }
     }
 
@@ -214,14 +223,7 @@ impl<'a> Eval<'a, '_> {
                 Value::Registry(newest) => Value::Time(newest.time),
                 _ => return Err(Stop::Unknown),
             },
-            Tree::Stream(of) => match self.value(of)? {
-                Value::Anchor => Value::Text(match self.sight.whose {
-                    Whose::Individual(_, event) => event.stream.name(),
-                    Whose::Collective(_, group, _) => group.stream.name(),
-                }),
-                Value::Record(record) => Value::Text(record.stream.name()),
-                _ => return Err(Stop::Unknown),
-            },
+            Tree::Stream(of) => self.stream(of)?,
             Tree::Question(question, number) => self.ask(question, *number)?,
             Tree::And(parts) => Value::Bool(self.until(parts, false)?),
             Tree::Or(parts) => Value::Bool(self.until(parts, true)?),
@@ -240,7 +242,7 @@ impl<'a> Eval<'a, '_> {
                 Value::Decimal(number) => Value::Decimal(-number),
                 _ => return Err(Stop::Unknown),
             },
-            Tree::Compare(how, pair) => self.compare(*how, pair)?,
+            Tree::Compare(how, pair) => Value::Bool(self.compare(*how, pair)?),
             Tree::Arithmetic(what, pair) => {
                 let [left, right] = &**pair;
                 let (left, right) = (self.value(left)?, self.value(right)?);
@@ -248,6 +250,7 @@ impl<'a> Eval<'a, '_> {
             }
             Tree::Call(function, arguments) => self.call(*function, arguments)?,
             Tree::Joined(parts) => self.joined(parts)?,
+            Tree::Id(of) => self.id(of)?,
             Tree::AnyOf(whole, words) => {
                 let whole = self.value(whole)?;
                 self.spend(words.constants().len())?;
@@ -268,6 +271,17 @@ impl<'a> Eval<'a, '_> {
         })
     }
 
+    fn stream(&mut self, of: &'a Tree) -> Got<'a> {
+        Ok(Value::Text(match self.value(of)? {
+            Value::Anchor => match self.sight.whose {
+                Whose::Individual(_, event) => event.stream.name(),
+                Whose::Collective(_, group, _) => group.stream.name(),
+            },
+            Value::Record(record) => record.stream.name(),
+            _ => return Err(Stop::Unknown),
+        }))
+    }
+
     /// Whether a part is `wanted`, looked at from the left until one is.
     fn until(&mut self, parts: &'a [Tree], wanted: bool) -> Result<bool, Stop<'a>> {
         for part in parts {
@@ -279,6 +293,9 @@ impl<'a> Eval<'a, '_> {
     }
 
     fn field(&mut self, of: &'a Tree, wanted: Field) -> Got<'a> {
+        if matches!(of, Tree::Anchor) {
+            return self.anchor_field(wanted);
+        }
         match self.value(of)? {
             Value::Anchor => self.anchor_field(wanted),
             Value::Record(record) => record_field(record, wanted),
@@ -342,9 +359,15 @@ impl<'a> Eval<'a, '_> {
         at.and_then(|at| items.get(at)).ok_or(Stop::Unknown)
     }
 
-    fn compare(&mut self, how: Comparison, pair: &'a [Tree; 2]) -> Got<'a> {
+    fn compare(&mut self, how: Comparison, pair: &'a [Tree; 2]) -> Result<bool, Stop<'a>> {
+        self.spend(1)?;
         let [left, right] = pair;
-        let (left, right) = (self.value(left)?, self.value(right)?);
+        let left = self.value(left)?;
+        // What stands in the rule needs no run.
+        let right = match right {
+            Tree::Constant(value) => Value::constant(value),
+            other => self.value(other)?,
+        };
         let order = |holds: fn(Ordering) -> bool| left.order(&right).map(holds);
         let holds = match how {
             Comparison::Equal => left.equals(&right),
@@ -354,7 +377,7 @@ impl<'a> Eval<'a, '_> {
             Comparison::Greater => order(Ordering::is_gt),
             Comparison::GreaterOrEqual => order(Ordering::is_ge),
         };
-        holds.map(Value::Bool).ok_or(Stop::Unknown)
+        holds.ok_or(Stop::Unknown)
     }
 
     fn each(&mut self, each: Each, list: &'a Tree, slot: usize, body: &'a [Step]) -> Got<'a> {
@@ -407,6 +430,17 @@ impl<'a> Eval<'a, '_> {
                 Value::Decimal(number) => Some(Value::Decimal(number.abs())),
                 _ => None,
             },
+            Function::Round => {
+                let digits = match arguments.get(1) {
+                    None => 0,
+                    Some(tree) => int(&self.value(tree)?).ok_or(Stop::Unknown)?,
+                };
+                match first {
+                    Value::Int(number) => Some(Value::Int(number)),
+                    Value::Decimal(number) => Some(Value::Decimal(numbers::round(number, digits))),
+                    _ => None,
+                }
+            }
             Function::Len => first.items().map(|items| Value::Int(ask::int(items.len()))),
             Function::IsEmpty => match first.items() {
                 Some(items) => Some(Value::Bool(items.len() == 0)),

@@ -14,6 +14,8 @@ use super::{Comparison, Each, Function, Operation, Question, Step, Tree, Wanted}
 use crate::engine::rule::manifest::Manifest;
 use crate::engine::schema::{Field, FieldType, Stream, field};
 use crate::engine::subject::facts::STREAM_FACTS_MAX;
+use crate::engine::subject::series::COUNT_MAX;
+use crate::engine::time::DAY_MS;
 use rust_decimal::prelude::ToPrimitive;
 
 const UNIT: u16 = 1;
@@ -233,7 +235,7 @@ impl<'a> Knowledge<'a> {
                 }
                 self.kinds(only_value(steps)?)?
             }
-            Tree::At(_) | Tree::Negative(_) | Tree::Joined(_) => return None,
+            Tree::At(_) | Tree::Negative(_) | Tree::Joined(_) | Tree::Id(_) => return None,
         })
     }
 
@@ -379,8 +381,7 @@ impl<'a> Knowledge<'a> {
     fn question(&mut self, question: &Question) -> Option<Kinds> {
         let count = Kinds::number(INT, u64::try_from(STREAM_FACTS_MAX).ok()?);
         if self.manifest.is_collective() {
-            // Only whole days are counted of groups; without a bound, as regions have no limit of facts.
-            return None;
+            return group_count(question);
         }
         Some(match question {
             Question::Count(stream, _, wanted) | Question::CountBy(stream, _, _, wanted) => {
@@ -473,4 +474,21 @@ fn constant(value: &Constant) -> Kinds {
             }
         }
     }
+}
+
+/// What is counted of a group, by whole days.
+fn group_count(question: &Question) -> Option<Kinds> {
+    let count_max = u64::try_from(COUNT_MAX).ok()?;
+    let (span, is_average) = match question {
+        Question::Count(_, span, Wanted::All) | Question::Distinct(_, _, span) => (span, false),
+        Question::Average(_, span, _) => (span, true),
+        _ => return None,
+    };
+    let is_whole = DAY_MS <= span.ms && span.ms % DAY_MS == 0;
+    let kinds = if is_average {
+        Kinds::number(DECIMAL, count_max.saturating_mul(7))
+    } else {
+        Kinds::number(INT, count_max)
+    };
+    is_whole.then_some(kinds)
 }

@@ -140,7 +140,7 @@ impl Guard {
                 slots: with_voice,
             },
         };
-        let starts_blind = matches!(guard.body.first(), Some(Step::Unknown(_)));
+        let starts_blind = matches!(guard.voice.body.first(), Some(Step::Unknown(_)));
         (guard.slots <= SLOTS_MAX && !starts_blind).then_some(guard)
     }
 
@@ -222,6 +222,8 @@ pub(super) enum Tree {
     Time(Box<Tree>),
     /// `x.stream`.
     Stream(Box<Tree>),
+    /// `x.id`, in texts; only where the rule speaks, see [`voice`].
+    Id(Box<Tree>),
     /// A question, with its number if all rules that ask it get the same answer.
     Question(Box<Question>, Option<u32>),
     And(Vec<Tree>),
@@ -284,6 +286,7 @@ pub(super) enum Function {
     WorkingDays,
     AddWorkingDays,
     YearStart,
+    Round,
 }
 
 /// A window, within the rule's history.

@@ -6,6 +6,7 @@ use super::Operation;
 use super::value::{Value, Words};
 use crate::engine::time::EventTime;
 use std::cmp::Ordering;
+use std::rc::Rc;
 
 /// The longest text that a guard puts together, bytes; below Rhai's limit.
 pub(super) const MADE_BYTES_MAX: usize = 4_096;
@@ -91,7 +92,7 @@ pub(super) fn arithmetic<'a>(
     }
     if let (Operation::Add, Some(a), Some(b)) = (what, left.text(), right.text()) {
         let is_short = a.len().saturating_add(b.len()) <= MADE_BYTES_MAX;
-        return is_short.then(|| Value::Made([a, b].concat().into()));
+        return is_short.then(|| Value::Made(Rc::new([a, b].concat())));
     }
     let (a, b) = (left.number()?, right.number()?);
     let result = match what {
@@ -117,4 +118,22 @@ pub(super) fn deduped(mut items: Vec<Value<'_>>) -> Option<Vec<Value<'_>>> {
         || items.iter().all(|item| item.text().is_some());
     items.dedup_by(|a, b| a.equals(b) == Some(true));
     alike.then_some(items)
+}
+
+/// What `x += y` and its like make of `x`; a text that nobody else has grows where it is.
+pub(super) fn changed<'a>(
+    what: Operation,
+    mut before: Value<'a>,
+    by: &Value<'a>,
+) -> Option<Value<'a>> {
+    if let (Operation::Add, Value::Made(text), Some(more)) = (what, &mut before, by.text())
+        && let Some(own) = Rc::get_mut(text)
+    {
+        if MADE_BYTES_MAX < own.len().saturating_add(more.len()) {
+            return None;
+        }
+        own.push_str(more);
+        return Some(before);
+    }
+    arithmetic(what, &before, by)
 }

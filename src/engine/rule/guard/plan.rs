@@ -62,6 +62,7 @@ fn in_tree(tree: &Tree, found: &mut Vec<Gap>) {
         Tree::Field(of, _)
         | Tree::Time(of)
         | Tree::Stream(of)
+        | Tree::Id(of)
         | Tree::Not(of)
         | Tree::Negative(of)
         | Tree::AnyOf(of, _) => in_tree(of, found),

@@ -5,8 +5,8 @@ use super::super::{Judgement, Rule, RuleSet};
 use super::{Look, Memo};
 use crate::engine::event::{Event, Fields, SubjectKey, SubjectKind, Value};
 use crate::engine::schema::{Field, Stream, field};
-use crate::engine::subject::series::{Groups, Recent};
-use crate::engine::subject::view::{Anchor, View};
+use crate::engine::subject::series::Groups;
+use crate::engine::subject::view::{Anchor, Verdict, View};
 use crate::engine::time::{DAY_MS, EventTime, Precision, as_of};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -483,9 +483,19 @@ proptest! {
                 let judgement = Judgement { view: &view, anchor: Anchor::Day(day), event: None, as_of: EventTime::from_day(day).plus_ms(DAY_MS - 1) };
                 let look = rule.look(&judgement, &mut Memo::default());
                 let verdict = rule.judge(&judgement, false);
-                if look != Look::Unknown {
+                let View::Collective { key, group, .. } = &view else {
+                    panic!("{view:?}");
+                };
+                let seat = RuleSet::seat(key.kind, group.stream);
+                let mut memo = Memo::default();
+                let concerned = set.concerned(seat, &judgement, &mut memo).unwrap();
+                let decided = rule.decide(&judgement, &mut memo);
+                assert_eq!(decided.is_err(), verdict.is_err(), "{text}");
+                assert_eq!(decided.as_ref().ok(), verdict.as_ref().ok(), "{text}");
+                if look != Look::Unknown || concerned.is_empty() {
                     let verdict = verdict.unwrap_or_else(|error| panic!("{error}: {text}"));
                     assert!(look.agrees(&verdict), "{look:?} {verdict:?} {text}");
+                    assert!(!concerned.is_empty() || verdict == Verdict::default(), "{verdict:?} {text}");
                 }
             }
         }
@@ -511,15 +521,10 @@ fn groups(rule: &Rule, facts: &[(i32, usize, usize, bool)]) -> Vec<(View, i32)> 
             if at == 0 {
                 anchors.insert((key.clone(), 20_000 + day));
             }
-            let recent = Recent {
-                time: EventTime::from_day(20_000 + day),
-                id: number.to_string().into(),
-            };
-            groups
-                .0
-                .entry(key)
-                .or_default()
-                .add(recent, feed.distinct_value(&fields).as_deref());
+            let value = feed.distinct_value(&fields);
+            let (time, id) = (EventTime::from_day(20_000 + day), number.to_string());
+            let series = groups.0.entry(key).or_default();
+            series.add(time, || id.into(), value.as_deref());
         }
     }
     let (key, groups) = (

@@ -54,7 +54,7 @@ pub(super) enum Value<'a> {
     Decimal(Decimal),
     Text(&'a str),
     /// A text that the guard put together.
-    Made(Rc<str>),
+    Made(Rc<String>),
     Time(EventTime),
     /// A list that stands in the rule.
     Fixed(&'a [Constant]),

@@ -107,7 +107,18 @@ impl<'a> Eval<'a, '_> {
                 return Err(Stop::Unknown);
             }
         }
-        Ok(Value::Made(text.into()))
+        Ok(Value::Made(Rc::new(text)))
+    }
+
+    /// How evidence names a fact, or what is judged.
+    pub(super) fn id(&mut self, of: &'a Tree) -> Result<Value<'a>, Stop<'a>> {
+        let context = self.notes.ok_or(Stop::Unknown)?;
+        let id = match self.value(of)? {
+            Value::Anchor => context.anchor_id(),
+            Value::Record(record) => record.fact.peek().ok_or(Stop::Unknown)?.id(),
+            _ => return Err(Stop::Unknown),
+        };
+        Ok(Value::Made(Rc::new(id)))
     }
 
     /// The answer to a question, with a note of it.
@@ -251,12 +262,12 @@ fn count_aloud<'a>(question: &Question, context: &Context) -> Result<Value<'a>, 
     })
 }
 
-fn one<'a>(
-    facts: &'a Facts,
+fn one(
+    facts: &Facts,
     stream: Stream,
     at: Option<usize>,
     is_licence: bool,
-) -> Result<Value<'a>, Stop<'a>> {
+) -> Result<Value<'_>, Stop<'_>> {
     let Some(at) = at else { return Ok(Value::Unit) };
     let fact = facts.of(stream).get(at).ok_or(Stop::Unknown)?;
     Ok(record(stream, fact, is_licence))
@@ -308,7 +319,7 @@ fn dynamic<'a>(value: &Value<'a>) -> Result<Dynamic, Stop<'a>> {
         Value::Int(value) => Dynamic::from(*value),
         Value::Decimal(value) => Dynamic::from(*value),
         Value::Text(text) => (*text).into(),
-        Value::Made(text) => text.as_ref().into(),
+        Value::Made(text) => text.as_str().into(),
         Value::Time(time) => Dynamic::from(*time),
         Value::Fixed(_) | Value::List(_) => {
             let items = value.items().ok_or(Stop::Unknown)?;

@@ -29,11 +29,13 @@ impl Witness {
             bound: BTreeMap::new(),
             clauses: Vec::new(),
         };
-        // Counts of groups are judged by few rules, which are looked at each time.
-        if !manifest.is_collective() {
-            reader.steps(&guard.body);
+        reader.steps(&guard.body);
+        let mut clauses = reader.clauses;
+        // A day of a group has no event whose fields could be looked up; what is asked of it can be asked.
+        if manifest.is_collective() {
+            clauses.retain(|clause| clause.iter().all(|atom| matches!(atom, Atom::Asked(_))));
         }
-        Self(reader.clauses)
+        Self(clauses)
     }
 }
 

@@ -25,7 +25,7 @@ const SAYS: [&str; 12] = [
     "warn(#{ level: \"黄\", score: ev.amount ?? 1, message: ev.topic }); signal(#{ message: \"y\", evidence: ev });",
     "let rows = who.list(\"complaint\", \"30d\", #{ result: ev.topic ?? \"\" }); warn(#{ level: \"蓝\", score: 1, message: \"x\" });",
     "let rows = who.list(\"complaint\", \"30d\", #{ topic: ev.topic ?? \"食品\", complainant: [\"a\", \"b\"] }); \
-     warn(#{ level: \"蓝\", score: 1, message: `${rows.len()} 件，${who.count_by(\"complaint\", \"complainant\", \"30d\", #{ topic: ev.topic ?? \"食品\" })} 人`, \
+     warn(#{ level: \"蓝\", score: 1, message: `${rows.len()} 件${ev.id}，${(ev.amount ?? 1.25).round(1)}，${who.count_by(\"complaint\", \"complainant\", \"30d\", #{ topic: ev.topic ?? \"食品\" })} 人`, \
      evidence: rows });",
     "let reg = who.registry() ?? return; let lic = who.licence(\"食品经营许可证\"); \
      warn(#{ level: \"红\", score: 50, message: `${reg.reg_state} ${reg.time} ${who.has_tag(\"重点\")} ${lic == ()} ${who.licences().len()}`, \
@@ -415,11 +415,25 @@ fn what_rules_say_needs_no_rhai() {
         let set = load_bodies(&[say.to_owned()]);
         set.rules()[0].speak(&judgement).is_some()
     });
-    // What it leaves to Rhai: a list put together, a list in a text, a level that is none.
-    let mut expected = [true; SAYS.len()];
-    for at in [9, 10, 11] {
-        expected[at] = false;
-    }
-    // A filter with several values that is made of the fact.
-    assert_eq!(spoken, expected);
+    // What is Rhai's to tell: measures that are none, a list put together, a list in a text, a level that is none.
+    let expected: Vec<bool> = (0..SAYS.len())
+        .map(|at| ![4, 9, 10, 11].contains(&at))
+        .collect();
+    assert_eq!(spoken.to_vec(), expected);
+}
+
+#[test]
+fn a_rule_on_groups_waits_on_a_count() {
+    let manifest = "on: [\"complaint\"], subject: \"region\", by: [\"problem_type\"], history: \"63d\", params: #{ least: 20 },";
+    let body = "if ev.problem_type == () { return; } let week = who.count(\"complaint\", \"7d\"); \
+         let usual = (who.count(\"complaint\", \"63d\") - week) / 8.0; let more = week - usual; \
+         if week < p.least || more <= 0 || more * more < 9 * max(1.0, usual) { return; } \
+         warn(#{ level: \"黄\", score: 1, message: `${week} ${usual.round(1)}` });";
+    let set = load(&[("region/t.rhai", &rule(manifest, body, ""))]);
+    let plan = set.plan();
+    assert_eq!(
+        plan[0].gates[0].needs.as_deref(),
+        Some("who.count(complaint, 7d) ≥ 20")
+    );
+    assert!(plan[0].is_complete());
 }
