@@ -46,6 +46,20 @@ impl Cluster {
         }
     }
 
+    /// One node that can also be entered with TLS: with a certificate, and with a name and a password; gives both addresses.
+    #[cfg(feature = "kafka-tls")]
+    pub(crate) fn secure(dir: &Path) -> (Self, String, String) {
+        let told = broker(&["secure", dir.to_str().unwrap()]);
+        let mut addresses = told.split_whitespace().map(str::to_owned);
+        let mut next = || addresses.next().unwrap();
+        let cluster = Self {
+            dir: dir.to_owned(),
+            address: next(),
+            nodes: 1,
+        };
+        (cluster, next(), next())
+    }
+
     /// Ends a node at once and starts it again.
     pub(crate) fn bounce(&self, node: usize) {
         let (dir, node) = (self.dir.to_str().unwrap(), node.to_string());

@@ -19,6 +19,9 @@ mod cluster;
 /// The readers of `fixtures/contracts`.
 mod consumers;
 mod feeds;
+/// TLS, names and passwords.
+#[cfg(feature = "kafka-tls")]
+mod secure;
 /// Several processes.
 mod shared;
 

@@ -8,9 +8,10 @@ use crate::engine::schema::Stream;
 use crate::runtime::assembly::{AssemblyError, Parts};
 use crate::runtime::config::cluster::ClusterConfig;
 use crate::runtime::config::{Config, SourceKind};
-use crate::runtime::kafka::{ANSWER, Settings, SettingsError};
+use crate::runtime::kafka::{ANSWER, Heard, Settings, SettingsError};
 use crate::runtime::run::RunError;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 
 /// Why a process cannot take part.
 #[derive(Debug, thiserror::Error)]
@@ -127,13 +128,20 @@ pub(super) fn partitions(
         what,
     };
     let event = cluster.event_topic();
-    let said = |error: rdkafka::error::KafkaError| {
+    let heard = Heard::default();
+    let said = |error: KafkaError, consumer: Option<&BaseConsumer<Heard>>| {
+        let why = heard.explain(&error, consumer);
         let what =
-            format!("the Kafka cluster cannot be asked about it: {error}; check kafka.brokers");
+            format!("the Kafka cluster cannot be asked about it: {why}; check kafka.brokers");
         wrong(&event, what)
     };
-    let consumer: BaseConsumer = settings.reader().create().map_err(said)?;
-    let metadata = consumer.fetch_metadata(None, ANSWER).map_err(said)?;
+    let consumer: BaseConsumer<Heard> = settings
+        .reader()
+        .create_with_context(heard.clone())
+        .map_err(|error| said(error, None))?;
+    let metadata = consumer
+        .fetch_metadata(None, ANSWER)
+        .map_err(|error| said(error, Some(&consumer)))?;
     let count = |topic: &str| {
         let found = metadata.topics().iter().find(|t| t.name() == topic);
         let count = found.map_or(0, |t| t.partitions().len());

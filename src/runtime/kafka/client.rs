@@ -7,11 +7,64 @@
 
 use crate::runtime::config::kafka::{KafkaConfig, PasswordPlace};
 use crate::runtime::secret::{SecretError, read_secret};
-use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, ClientContext};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a question to the cluster may take before the next try.
 pub(in crate::runtime) const ANSWER: Duration = Duration::from_secs(10);
+/// Things that are told of connections and listened to when a question fails.
+const HEARD_MAX: usize = 64;
+
+/// Hears what a consumer is told of its connections, so that who is refused learns why: the error of a question says only
+/// that nobody answers.
+#[derive(Debug, Clone, Default)]
+pub(in crate::runtime) struct Heard(Arc<Mutex<Option<String>>>);
+
+impl Heard {
+    /// Takes note of what went wrong with a connection.
+    pub(in crate::runtime) fn note(&self, error: &KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "Kafka client");
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all brokers are down follows from the reason that came before.
+        let is_vague = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if last.is_none() || !is_vague {
+            *last = Some(reason.to_owned());
+        }
+    }
+
+    /// The error of a question, with what the consumer that asked was told meanwhile.
+    pub(in crate::runtime) fn explain<C: ConsumerContext>(
+        &self,
+        error: &KafkaError,
+        consumer: Option<&BaseConsumer<C>>,
+    ) -> String {
+        for _ in 0..HEARD_MAX {
+            if consumer
+                .and_then(|c| c.poll(Duration::from_millis(10)))
+                .is_none()
+            {
+                break;
+            }
+        }
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_deref() {
+            Some(reason) => format!("{error} ({reason})"),
+            None => error.to_string(),
+        }
+    }
+}
+
+impl ClientContext for Heard {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.note(&error, reason);
+    }
+}
+
+impl ConsumerContext for Heard {}
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -25,7 +25,7 @@ mod source;
 pub mod topics;
 
 #[cfg(feature = "rdkafka")]
-pub(in crate::runtime) use client::ANSWER;
+pub(in crate::runtime) use client::{ANSWER, Heard};
 #[cfg(feature = "rdkafka")]
 pub use client::{Settings, SettingsError};
 #[cfg(feature = "rdkafka")]

@@ -10,7 +10,7 @@
 //! errors   a cluster that cannot be reached, or a topic that is not there, [`PATIENCE_US`] after the start, and, for good, messages that expired
 //!          before they were read. While it runs, a broker that goes away is waited for.
 
-use super::client::{ANSWER, Settings};
+use super::client::{ANSWER, Heard, Settings};
 use super::envelope::{Opener, Wrapped};
 use super::partitions::{Partition, Partitions};
 use super::tally::Tally;
@@ -99,9 +99,14 @@ impl fmt::Debug for KafkaLane {
 struct Ears {
     topic: Arc<str>,
     tally: Tally,
+    heard: Heard,
 }
 
 impl ClientContext for Ears {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.heard.note(&error, reason);
+    }
+
     fn stats(&self, statistics: Statistics) {
         let Some(topic) = statistics.topics.get(self.topic.as_ref()) else {
             return;
@@ -187,9 +192,11 @@ impl KafkaLane {
 
     fn connect(&self) -> Result<Link, SourceFault> {
         let topic = self.spec.source.topic.as_str();
-        let unreachable = |error: KafkaError| {
+        let heard = Heard::default();
+        let unreachable = |error: KafkaError, consumer: Option<&BaseConsumer<Ears>>| {
+            let why = heard.explain(&error, consumer);
             let what = format!(
-                "the Kafka cluster cannot be asked about topic \"{topic}\": {error}; check kafka.brokers"
+                "the Kafka cluster cannot be asked about topic \"{topic}\": {why}; check kafka.brokers"
             );
             self.fault(what, false)
         };
@@ -200,11 +207,12 @@ impl KafkaLane {
             .create_with_context(Ears {
                 topic: Arc::clone(&self.topic),
                 tally: self.spec.tally.clone(),
+                heard: heard.clone(),
             })
-            .map_err(unreachable)?;
+            .map_err(|error| unreachable(error, None))?;
         let metadata = consumer
             .fetch_metadata(Some(topic), ANSWER)
-            .map_err(unreachable)?;
+            .map_err(|error| unreachable(error, Some(&consumer)))?;
         let numbers: Vec<i32> = metadata
             .topics()
             .iter()
@@ -221,15 +229,17 @@ impl KafkaLane {
         for number in numbers {
             let marks = consumer
                 .fetch_watermarks(topic, number, ANSWER)
-                .map_err(unreachable)?;
+                .map_err(|error| unreachable(error, Some(&consumer)))?;
             let partition = self.begin(number, marks)?;
             let offset = i64::try_from(partition.next).unwrap_or(i64::MAX);
             assigned
                 .add_partition_offset(topic, number, Offset::Offset(offset))
-                .map_err(unreachable)?;
+                .map_err(|error| unreachable(error, Some(&consumer)))?;
             partitions.by_number.insert(number, partition);
         }
-        consumer.assign(&assigned).map_err(unreachable)?;
+        consumer
+            .assign(&assigned)
+            .map_err(|error| unreachable(error, Some(&consumer)))?;
         Ok(Link {
             consumer,
             partitions,
