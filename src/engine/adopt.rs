@@ -12,6 +12,7 @@ use super::episode::{Step, Transition};
 use super::input::{Globals, Outcome};
 use super::judge::Court;
 use super::province::Province;
+use super::remark::{self, Settled};
 use super::rule::{Manifest, Rule, RuleSet, RuleStatus};
 use super::schema::Stream;
 use super::sentence::Sentence;
@@ -98,6 +99,7 @@ impl Province {
             check_every: 0,
             stopwatch: None,
             is_filling: false,
+            asked: self.asked,
         };
         let mut outputs = Vec::new();
         let mut filled = vec![0_u64; set.rules().len()];
@@ -186,14 +188,29 @@ impl Shard {
                 continue;
             }
             let subject = self.subject_mut(&key);
+            let was_known = remark::is_known(subject);
             let retired = retire(court, subject);
-            collect(court, place, &key, retired, Sentence::default(), out);
+            let none = Sentence::default();
+            remark::remark(
+                court,
+                subject,
+                &Settled {
+                    seq: place.0,
+                    sentence: &none,
+                    messages: &retired,
+                    cause: None,
+                    was_known,
+                },
+                out,
+            );
+            collect(court, place, &key, retired, none, out);
             for is_filling in [true, false] {
                 let court = Court {
                     is_filling,
                     ..*court
                 };
                 let mut sentence = Sentence::default();
+                let was_known = remark::is_known(subject);
                 for catch in catches.iter().filter(|c| c.is_filling == is_filling) {
                     let count = court.judge_again(subject, catch.rule, catch.since, &mut sentence);
                     if let Some(filled) = filled.get_mut(catch.rule).filter(|_| is_filling) {
@@ -201,6 +218,18 @@ impl Shard {
                     }
                 }
                 let messages = settle(&court, subject, &sentence);
+                remark::remark(
+                    &court,
+                    subject,
+                    &Settled {
+                        seq: place.0,
+                        sentence: &sentence,
+                        messages: &messages,
+                        cause: None,
+                        was_known,
+                    },
+                    out,
+                );
                 collect(&court, place, &key, messages, sentence, out);
             }
             self.schedule(court, &key);

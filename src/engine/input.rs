@@ -1,6 +1,7 @@
 //! What the core is given and what it gives back: inputs, dispositions, outcomes, and what it keeps beside subjects.
 
 use super::event::Event;
+use super::remark::Remark;
 use super::schema::Stream;
 use super::shard::Shard;
 use super::time::EventTime;
@@ -114,6 +115,8 @@ pub struct Outcome {
     pub dispositions: Vec<Disposition>,
     /// What leaves, in order.
     pub sent: Vec<Sent>,
+    /// What is told beside messages, if it was asked for, in order.
+    pub remarks: Vec<Remark>,
     /// Rules that failed, in order.
     pub faults: Vec<Fault>,
     /// How many judgements were held to the interpreter.

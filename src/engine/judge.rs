@@ -13,6 +13,7 @@
 
 use super::event::{Event, RecordKey};
 use super::recount::counted_days;
+use super::remark::Asked;
 use super::rule::{Judgement, Memo, Rule, RuleSet};
 use super::sentence::{Changed, RuleFault, Sentence, Spoken, Stopwatch, count, finding_of};
 use super::subject::series::GroupKey;
@@ -42,6 +43,8 @@ pub struct Court<'a> {
     pub stopwatch: Option<Stopwatch>,
     /// Whether a rule is filled back over the past: what it says is recorded and wakes nobody.
     pub is_filling: bool,
+    /// What is told beside messages.
+    pub asked: Asked,
 }
 
 /// One subject before the court.

@@ -41,5 +41,6 @@ pub mod settle;
 pub mod desk;
 pub mod frequency;
 pub mod warning;
+pub mod remark;
 pub mod backtest;
 pub mod explain;

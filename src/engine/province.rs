@@ -18,6 +18,7 @@ use super::input::{Conduct, Crew, Disposition, FAULT_SHARE, FAULTS_MAX, Globals,
 use super::judge::Court;
 use super::owner::Scope;
 use super::record::{Admission, Keepers, Prepared, RecordIndex};
+use super::remark::Asked;
 use super::rule::RuleSet;
 use super::schema::Stream;
 use super::sentence::Stopwatch;
@@ -54,6 +55,8 @@ pub struct Province {
     /// What times the calls of rules, on one place of the stream in [`TIMED_EVERY`](super::sentence::TIMED_EVERY). Changes
     /// nothing that is kept or leaves.
     pub stopwatch: Option<Stopwatch>,
+    /// What is told beside messages. Changes nothing that is kept.
+    pub asked: Asked,
 }
 
 #[derive(Default)]
@@ -81,6 +84,7 @@ impl Province {
             scope: None,
             check_every: 0,
             stopwatch: None,
+            asked: Asked::default(),
         };
         province.restore_globals(Globals::default());
         province
@@ -114,6 +118,7 @@ impl Province {
             check_every: self.check_every,
             stopwatch: None,
             is_filling: false,
+            asked: self.asked,
         }
     }
 
@@ -206,6 +211,7 @@ impl Province {
             check_every: 0,
             stopwatch: None,
             is_filling: false,
+            asked: self.asked,
         };
         if let Some(shard) = self.shards.get_mut(place) {
             shard.restore(&court, subject);

@@ -128,6 +128,17 @@ pub fn score(court: &Court<'_>, subject: &Subject) -> i64 {
         .map_or(0, |core| score_of(court, core))
 }
 
+/// The score at the clock, hundredths, and the level that it has come to.
+pub(super) fn standing_of(court: &Court<'_>, core: &Core) -> (i64, Option<Level>) {
+    let parts = contributions(court, core);
+    let parts: Vec<Contribution<'_>> = parts.iter().map(|(_, c)| *c).collect();
+    let scoring = court.set.scoring();
+    (
+        scoring.score(&parts, court.clock),
+        scoring.level_path(&parts, court.clock),
+    )
+}
+
 fn score_of(court: &Court<'_>, core: &Core) -> i64 {
     let parts = contributions(court, core);
     let parts: Vec<Contribution<'_>> = parts.iter().map(|(_, c)| *c).collect();

@@ -13,6 +13,7 @@ use super::event::{Event, SubjectKey, SubjectKind};
 use super::hash::FixedState;
 use super::judge::Court;
 use super::keep::{bury, put, remove, trim};
+use super::remark::{Settled, is_known, remark};
 use super::rule::RuleSet;
 use super::schema::Stream;
 use super::sentence::{Changed, Sentence, TIMED_EVERY};
@@ -233,7 +234,7 @@ impl Shard {
         reason = "one row or step after the other; splitting would hide the order"
     )]
     fn take(&mut self, court: &Court<'_>, work: &Work, out: &mut Outputs) {
-        let (key, changed, old) = match &work.what {
+        let (key, cause, changed, old) = match &work.what {
             What::Put {
                 subject,
                 event,
@@ -259,6 +260,7 @@ impl Shard {
                 let now = Some(Arc::clone(event));
                 (
                     subject,
+                    event.as_ref(),
                     Changed {
                         stream: event.stream,
                         key: *key,
@@ -293,15 +295,24 @@ impl Shard {
                     old: old.clone(),
                     now: None,
                 };
-                (subject, changed, old)
+                (subject, event.as_ref(), changed, old)
             }
             What::Tally(_) | What::Hear { .. } | What::Tick => return,
         };
         let slot = self.slot(key);
         trim(court, &mut slot.subject, changed.stream, out);
         let mut sentence = Sentence::default();
+        let was_known = court.asked.risks && is_known(&slot.subject);
         court.judge_fact(&mut slot.subject, &changed, &mut sentence);
         let messages = settle_fact(court, &mut slot.subject, &sentence, changed.stream);
+        let settled = Settled {
+            seq: work.seq,
+            sentence: &sentence,
+            messages: &messages,
+            cause: Some(cause),
+            was_known,
+        };
+        remark(court, &slot.subject, &settled, out);
         let anchors = [old, changed.now.clone()];
         if court.set.listens_to_findings() {
             tally_findings(court, work, &slot.subject, &sentence, &anchors, out);
@@ -330,8 +341,17 @@ impl Shard {
             }
         }
         let mut sentence = Sentence::default();
+        let was_known = court.asked.risks && is_known(&slot.subject);
         court.judge_count(&mut slot.subject, event, &mut sentence);
         let messages = settle_fact(court, &mut slot.subject, &sentence, event.stream);
+        let settled = Settled {
+            seq,
+            sentence: &sentence,
+            messages: &messages,
+            cause: Some(event),
+            was_known,
+        };
+        remark(court, &slot.subject, &settled, out);
         collect(court, (seq, true), &tally.subject, messages, sentence, out);
         self.schedule(court, &tally.subject);
     }
@@ -346,8 +366,18 @@ impl Shard {
         if self.get(subject).is_none_or(|s| s.core.is_none()) {
             return;
         }
-        let messages = settle::hear(court, &mut self.slot(subject).subject, event);
+        let slot = self.slot(subject);
+        let was_known = court.asked.risks && is_known(&slot.subject);
+        let messages = settle::hear(court, &mut slot.subject, event);
         let sentence = Sentence::default();
+        let settled = Settled {
+            seq,
+            sentence: &sentence,
+            messages: &messages,
+            cause: Some(event),
+            was_known,
+        };
+        remark(court, &slot.subject, &settled, out);
         collect(court, (seq, true), subject, messages, sentence, out);
         self.schedule(court, subject);
     }
@@ -391,11 +421,20 @@ impl Shard {
                         .collect()
                 })
                 .unwrap_or_default();
+            let was_known = court.asked.risks && is_known(&slot.subject);
             for check in &checks {
                 court.judge_check(&mut slot.subject, check, &mut sentence);
             }
             let mut messages = settle(court, &mut slot.subject, &sentence);
             messages.extend(expire(court, &mut slot.subject));
+            let settled = Settled {
+                seq,
+                sentence: &sentence,
+                messages: &messages,
+                cause: None,
+                was_known,
+            };
+            remark(court, &slot.subject, &settled, out);
             if !collectives && court.set.listens_to_findings() {
                 let work = Work {
                     seq,

@@ -373,29 +373,34 @@ impl Clerk<'_> {
     }
 
     fn evidence(&self, lead: Option<&Finding>) -> Vec<String> {
-        let Some(lead) = lead else { return Vec::new() };
-        match (&self.subject.holdings, lead.anchor, &lead.group) {
-            (Holdings::Facts(facts), Anchor::Fact(anchor), _) => {
-                let mut keys: Vec<RecordKey> = lead.evidence.to_vec();
-                if !keys.contains(&anchor) {
-                    keys.push(anchor);
-                }
-                let mut known: Vec<(EventTime, String)> = keys
-                    .into_iter()
-                    .filter_map(|key| facts.find(key))
-                    .filter_map(|(stream, fact)| fact.event(stream))
-                    .map(|event| (event.occurred_at, event.id()))
-                    .collect();
-                known.sort_unstable();
-                known.into_iter().map(|(_, id)| id).collect()
+        lead.map(|lead| evidence_of(self.subject, lead))
+            .unwrap_or_default()
+    }
+}
+
+/// The records that a finding rests on and that still stand: `source/record id@version`, oldest first.
+pub(super) fn evidence_of(subject: &Subject, lead: &Finding) -> Vec<String> {
+    match (&subject.holdings, lead.anchor, &lead.group) {
+        (Holdings::Facts(facts), Anchor::Fact(anchor), _) => {
+            let mut keys: Vec<RecordKey> = lead.evidence.to_vec();
+            if !keys.contains(&anchor) {
+                keys.push(anchor);
             }
-            (Holdings::Groups(groups), Anchor::Day(day), Some(group)) => groups
-                .get(group)
-                .map(|series| series.recent(day).map(|r| r.id.to_string()).collect())
-                .unwrap_or_default(),
-            (Holdings::Facts(_) | Holdings::Groups(_), Anchor::Fact(_) | Anchor::Day(_), _) => {
-                Vec::new()
-            }
+            let mut known: Vec<(EventTime, String)> = keys
+                .into_iter()
+                .filter_map(|key| facts.find(key))
+                .filter_map(|(stream, fact)| fact.event(stream))
+                .map(|event| (event.occurred_at, event.id()))
+                .collect();
+            known.sort_unstable();
+            known.into_iter().map(|(_, id)| id).collect()
+        }
+        (Holdings::Groups(groups), Anchor::Day(day), Some(group)) => groups
+            .get(group)
+            .map(|series| series.recent(day).map(|r| r.id.to_string()).collect())
+            .unwrap_or_default(),
+        (Holdings::Facts(_) | Holdings::Groups(_), Anchor::Fact(_) | Anchor::Day(_), _) => {
+            Vec::new()
         }
     }
 }
@@ -466,6 +471,6 @@ fn working(calendar: &Calendar, from: EventTime, days: i64) -> String {
     clippy::cast_precision_loss,
     reason = "at most 10,000"
 )]
-fn hundredths(score: i64) -> f64 {
+pub(super) fn hundredths(score: i64) -> f64 {
     score as f64 / 100.0
 }

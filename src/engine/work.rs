@@ -4,6 +4,7 @@
 //! several shards are put into one order that does not depend on how many shards there are.
 
 use super::event::{Event, Rank, RecordKey, SubjectKey};
+use super::remark::Remark;
 use super::sentence::RuleFault;
 use super::time::EventTime;
 use super::warning::Message;
@@ -137,6 +138,8 @@ pub struct Outputs {
     pub firings: Vec<u64>,
     /// The calls that were timed: the rule's place in the set, nanoseconds.
     pub timed: Vec<(usize, u64)>,
+    /// What is told beside messages, if it was asked for.
+    pub remarks: Vec<Remark>,
     /// Records past every window.
     pub forgotten: Vec<RecordKey>,
 }

@@ -152,8 +152,9 @@ pub fn personal_key(config: &Config, parts: &Parts) -> Result<Arc<[u8]>, Assembl
 /// Sinks as configured. Dead letters go where warnings go.
 pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, AssemblyError> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    let told = OutputKind::told(config.sinks.asked);
     if let Some(dir) = &config.sinks.file {
-        sinks.push(Box::new(FileSink::open(dir, &OutputKind::ALL)?));
+        sinks.push(Box::new(FileSink::open(dir, &told)?));
     }
     if config.sinks.stdout {
         sinks.push(Box::new(StdoutSink::new(&[
@@ -170,7 +171,7 @@ pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, AssemblyError> {
         sinks.push(Box::new(WebhookSink::new(config)?));
     }
     if let (Some(sink), Some(kafka)) = (&config.sinks.kafka, &config.kafka) {
-        sinks.push(kafka_sink(kafka, &sink.prefix)?);
+        sinks.push(kafka_sink(kafka, &sink.prefix, told)?);
     }
     Ok(sinks)
 }
@@ -250,6 +251,7 @@ pub fn job(
         shards: config.engine.shards,
         warm_subjects_max: config.engine.warm_subjects_max,
         rule_check_every: config.engine.rule_check_every,
+        asked: config.sinks.asked,
         last_deliveries_ms: config.engine.last_deliveries_seconds * 1_000,
         clock: match config.engine.clock {
             ClockKind::Wall => Some(clock.clone()),
@@ -330,13 +332,22 @@ fn kafka_spec(
 }
 
 #[cfg(feature = "rdkafka")]
-fn kafka_sink(cluster: &KafkaConfig, prefix: &str) -> Result<Box<dyn Sink>, AssemblyError> {
+fn kafka_sink(
+    cluster: &KafkaConfig,
+    prefix: &str,
+    told: Vec<OutputKind>,
+) -> Result<Box<dyn Sink>, AssemblyError> {
     let settings = super::kafka::Settings::new(cluster)?;
-    Ok(Box::new(super::kafka::KafkaSink::new(settings, prefix)))
+    let sink = super::kafka::KafkaSink::new(settings, prefix, told);
+    Ok(Box::new(sink))
 }
 
 #[cfg(not(feature = "rdkafka"))]
-fn kafka_sink(_: &KafkaConfig, _: &str) -> Result<Box<dyn Sink>, AssemblyError> {
+fn kafka_sink(
+    _: &KafkaConfig,
+    _: &str,
+    _: Vec<OutputKind>,
+) -> Result<Box<dyn Sink>, AssemblyError> {
     Err(AssemblyError::NoKafka)
 }
 

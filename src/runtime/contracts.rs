@@ -8,6 +8,7 @@
 use super::reported::Reported;
 use super::sink::OutputKind;
 use crate::engine::desk::task::{Measure, Task};
+use crate::engine::remark::{Decision, SubjectRisk};
 use crate::engine::warning::{Sanction, Warning};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -30,6 +31,8 @@ pub fn schema(kind: OutputKind) -> Option<Value> {
         OutputKind::Task => of::<Task>(),
         OutputKind::Measure => of::<Measure>(),
         OutputKind::Record => of::<Reported>(),
+        OutputKind::Decision => of::<Decision>(),
+        OutputKind::SubjectRisk => of::<SubjectRisk>(),
         OutputKind::DeadLetter => return None,
     })
 }
@@ -151,6 +154,14 @@ fn told(kind: OutputKind) -> (&'static str, &'static str) {
         OutputKind::Measure => (
             "Measure",
             "Orders to one department: impose, later lift. A lift names the order that it lifts and comes only after the department has received that.",
+        ),
+        OutputKind::Decision => (
+            "Decision",
+            "Every judgement that changed something, or failed, and why: what the rule saw, what it rests on, what was told of it or why nothing was. On request.",
+        ),
+        OutputKind::SubjectRisk => (
+            "SubjectRisk",
+            "How each subject stands: score, level, open warnings. Compacted; the last message of a key holds, one without a value takes the subject back. On request.",
         ),
     }
 }

@@ -22,6 +22,7 @@ use crate::engine::desk::Item;
 use crate::engine::input::{Disposition, Input, Outcome};
 use crate::engine::province::Province;
 use crate::engine::reject::{Reject, RejectCode};
+use crate::engine::remark::Said;
 use crate::engine::rule::RuleSources;
 use crate::engine::time::EventTime;
 use crate::engine::warning::Message;
@@ -147,10 +148,7 @@ impl Pipeline {
             stepped.commit.archived = archived(before, &inputs, &outcome.dispositions);
         }
         self.account(taken, &outcome, &mut stepped);
-        stepped
-            .commit
-            .entries
-            .splice(0..0, outcome.sent.iter().map(entry_of));
+        stepped.commit.entries.splice(0..0, entries_of(&outcome));
         stepped.commit.inputs = inputs;
         stepped.outcome = outcome;
         stepped.commit.accounts = stepped
@@ -316,7 +314,7 @@ impl Pipeline {
     /// A commit that puts a rule set into force, with images of everything under it.
     pub fn adopt(&mut self, hash: &str, sources: RuleSources, outcome: &Outcome) -> Commit {
         Commit {
-            entries: outcome.sent.iter().map(entry_of).collect(),
+            entries: entries_of(outcome),
             images: Some(self.images(true)),
             rules: Some((hash.to_owned(), sources)),
             ..Commit::default()
@@ -337,6 +335,21 @@ fn archived(before: u64, inputs: &[Input], dispositions: &[Disposition]) -> Vec<
         }
     }
     rows
+}
+
+/// What leaves of a step: messages, then what is told beside them.
+fn entries_of(outcome: &Outcome) -> Vec<OutboxEntry> {
+    let remarks = outcome.remarks.iter().map(|remark| OutboxEntry {
+        seq: 0,
+        kind: match remark.said {
+            Said::Decision(_) => OutputKind::Decision,
+            Said::Risk(_) => OutputKind::SubjectRisk,
+        },
+        subject: remark.subject.to_string(),
+        id: remark.id().to_owned(),
+        line: remark.to_line(),
+    });
+    outcome.sent.iter().map(entry_of).chain(remarks).collect()
 }
 
 fn entry_of(sent: &Sent) -> OutboxEntry {

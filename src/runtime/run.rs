@@ -26,6 +26,7 @@ use crate::engine::connector::Connector;
 use crate::engine::event::{SubjectKey, SubjectKind};
 use crate::engine::input::Outcome;
 use crate::engine::province::Province;
+use crate::engine::remark::Asked;
 use crate::engine::rule::{RuleSet, RuleSources};
 use crate::engine::subject::state::Subject;
 use crate::engine::time::{EventTime, MINUTE_MS};
@@ -57,6 +58,8 @@ pub struct Job {
     pub warm_subjects_max: usize,
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none.
     pub rule_check_every: u32,
+    /// What is told beside messages.
+    pub asked: Asked,
     /// The clock, when the world's time drives the logical clock; else records do.
     pub clock: Option<Clock>,
     /// The most records a batch.
@@ -230,6 +233,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
     let lanes = (job.lanes)(&head);
     let mut pipeline = Pipeline::new(province, Merge::new(lanes), job.connectors);
     pipeline.province.check_every = job.rule_check_every;
+    pipeline.province.asked = job.asked;
     pipeline.province.stopwatch = Some(super::clock::ticks_ns);
     pipeline.province.set_warm_max(job.warm_subjects_max);
     let adopt = if head.rule_set == set.hash() {

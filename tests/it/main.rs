@@ -37,6 +37,8 @@ mod explain;
 mod backtest;
 /// Every order of arrival ends the same.
 mod order;
+/// What is told beside warnings.
+mod remarks;
 #[cfg(feature = "rdkafka")]
 mod partitions;
 /// Runs killed at any moment.

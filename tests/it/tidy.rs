@@ -232,6 +232,8 @@ fn every_field_that_the_engine_looks_at_is_read_in_back_tests() {
         "/stage.rs",
         "/needs.rs",
         "/schema.rs",
+        // Back-tests tell warnings, nothing beside them.
+        "/remark.rs",
     ];
     let mut missing = Vec::new();
     for (path, text) in sources(&["src/engine"], ".rs") {

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub(crate) struct Province {
     pub dir: PathBuf,
     sources: Vec<(String, PathBuf)>,
+    /// Stands before the tables of the sinks.
+    sinks: &'static str,
 }
 
 pub(crate) fn fenghuo() -> Command {
@@ -49,7 +51,24 @@ impl Province {
         Self {
             dir: dir.to_owned(),
             sources: sources.collect(),
+            sinks: "",
         }
+    }
+
+    /// From now on decisions and risks of subjects are told, too.
+    pub(crate) fn ask_for_remarks(&mut self) {
+        self.sinks = "[sinks]\ndecisions = true\nsubject_risks = true\n";
+        let path = self.dir.join("fenghuo.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("[sinks.file]"), "{text}");
+        let text = text.replace("[sinks.file]", &format!("{}[sinks.file]", self.sinks));
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// The lines of one of the files that an embedded run has written.
+    pub(crate) fn told(&self, file: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.dir.join("out").join(file)).unwrap();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// The lines that a run over the files tells, and how long it took, s.
@@ -96,8 +115,8 @@ impl Province {
         engine.insert("state".to_owned(), format!("state-{name}").into());
         engine.insert("commit_events_max".to_owned(), toml::Value::Integer(2_048));
         let mut config = format!(
-            "[engine]\n{engine}\n[kafka]\nbrokers = \"{}\"\n[sinks.kafka]\n[rules]\ndir = \"rules\"\n[connectors]\ndir = \"connectors\"\n{tables}",
-            cluster.address
+            "[engine]\n{engine}\n[kafka]\nbrokers = \"{}\"\n{}[sinks.kafka]\n[rules]\ndir = \"rules\"\n[connectors]\ndir = \"connectors\"\n{tables}",
+            cluster.address, self.sinks
         );
         for (connector, _) in &self.sources {
             let _ = write!(

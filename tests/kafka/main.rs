@@ -15,6 +15,8 @@
     reason = "measures and kills real processes, and says what it saw"
 )]
 
+/// What is told beside warnings.
+mod beside;
 mod cluster;
 /// The readers of `fixtures/contracts`.
 mod consumers;
@@ -130,7 +132,8 @@ fn killed_engines_and_brokers_leave_the_same_warnings() {
     let bounces = setting("FENGHUO_KAFKA_BOUNCES", 3);
     let events = setting("FENGHUO_KAFKA_EVENTS", 20_000);
     let dir = tempfile::tempdir().unwrap();
-    let province = Province::generate(&dir.path().join("province"), events / 10, events);
+    let mut province = Province::generate(&dir.path().join("province"), events / 10, events);
+    province.ask_for_remarks();
     let (lines, _) = province.embedded();
     assert!(100 < lines.len(), "the province gives warnings");
     let cluster = Cluster::start(&dir.path().join("broker"), 1);
@@ -173,6 +176,7 @@ fn killed_engines_and_brokers_leave_the_same_warnings() {
     let config = province.configure(&cluster, "");
     succeed(fenghuo().args(["run", "--until-end", "--config", config.to_str().unwrap()]));
     let duplicates = compare(&cluster.read(WARNINGS), &lines, Same::Bytes);
+    beside::compare_remarks(&cluster, &province);
     println!(
         "{count} records, {killed} kills, {bounced} broker restarts, {failed} runs that ended by themselves: {} warnings, equal to the embedded run; {duplicates} duplicates",
         lines.len()

@@ -3,6 +3,7 @@
 //! `FENGHUO_KAFKA_SHARED_KILLS` (default 6) says how often processes are killed, `FENGHUO_KAFKA_EVENTS` how many records there
 //! are, `FENGHUO_KAFKA_SEED` in which order. The long form: 100 kills, 1,000,000 records.
 
+use crate::beside::compare_remarks;
 use crate::cluster::{Cluster, SHORT, let_pass};
 use crate::feeds::{Province, fenghuo, succeed};
 use crate::{Same, WARNINGS, compare, setting};
@@ -88,7 +89,8 @@ struct Trial {
 impl Trial {
     fn new(events: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let province = Province::generate(&dir.path().join("province"), events / 10, events);
+        let mut province = Province::generate(&dir.path().join("province"), events / 10, events);
+        province.ask_for_remarks();
         // Rules about regions and departments need one process that sees everything.
         for line in ["region", "department"] {
             std::fs::remove_dir_all(province.dir.join("rules").join(line)).unwrap();
@@ -133,6 +135,11 @@ impl Trial {
 
     fn start(&self, instance: &str, role: &str, more: &str) -> Process {
         Process::start(&self.config(instance, more), role, &self.log(instance))
+    }
+
+    /// How long everything may take when nothing disturbs it.
+    fn limit(&self) -> Duration {
+        Duration::from_mins(3) + Duration::from_millis(u64::try_from(self.count).unwrap())
     }
 
     /// Waits until every expected warning is in the topic; how many messages there are.
@@ -193,10 +200,14 @@ impl Trial {
     fn report(&self, what: &str) {
         let read = self.cluster.read(WARNINGS);
         let duplicates = compare(&read, &self.lines, Same::Bytes);
+        compare_remarks(&self.cluster, &self.province);
         let took = self.take_overs();
-        let at = |percent: usize| took.get((took.len() * percent / 100).min(took.len() - 1));
+        let at = |percent: usize| {
+            let place = (took.len() * percent / 100).min(took.len().saturating_sub(1));
+            took.get(place).copied().unwrap_or(0)
+        };
         println!(
-            "{} records, {what}: {} warnings, equal to the embedded run, {duplicates} duplicates; {} take-overs, p50 {:?} ms, p99 {:?} ms",
+            "{} records, {what}: {} warnings, equal to the embedded run, {duplicates} duplicates; {} take-overs, p50 {} ms, p99 {} ms",
             self.count,
             self.lines.len(),
             took.len(),
@@ -243,7 +254,7 @@ fn shared_partitions_survive_kills_of_either_and_of_both() {
         process.take().unwrap().stop();
     }
     let mut processes = names.map(|name| Some(trial.start(name, "all", "")));
-    trial.await_all(Duration::from_mins(3), &mut processes);
+    trial.await_all(trial.limit(), &mut processes);
     for process in &mut processes {
         process.take().unwrap().stop();
     }
@@ -271,7 +282,7 @@ fn shared_partitions_of_a_frozen_owner_go_to_the_other_and_its_word_counts_no_mo
     }
     ingest.stop();
     let mut all = [Some(trial.start("i", "ingest", "")), Some(a), Some(b)];
-    trial.await_all(Duration::from_mins(3), &mut all);
+    trial.await_all(trial.limit(), &mut all);
     for process in &mut all {
         process.take().unwrap().stop();
     }
@@ -282,7 +293,7 @@ fn shared_partitions_of_a_frozen_owner_go_to_the_other_and_its_word_counts_no_mo
 fn shared_partitions_are_made_again_when_the_state_is_deleted() {
     let trial = Trial::new(setting("FENGHUO_KAFKA_EVENTS", 20_000));
     let mut processes = [Some(trial.start("a", "all", ""))];
-    trial.await_all(Duration::from_mins(3), &mut processes);
+    trial.await_all(trial.limit(), &mut processes);
     for process in &mut processes {
         process.take().unwrap().stop();
     }

@@ -18,6 +18,7 @@ pub mod collective;
 use super::event::{Event, SubjectKey};
 use super::judge::{Bench, Court};
 use super::record::Prepared;
+use super::remark::Asked;
 use super::rule::{Judgement, Memo, Rule, RuleSet};
 use super::schema::Stream;
 use super::sentence::{Sentence, Spoken, finding_of};
@@ -184,6 +185,7 @@ fn court<'a>(plan: &Plan<'a>, clock: EventTime) -> Court<'a> {
         check_every: 0,
         stopwatch: None,
         is_filling: false,
+        asked: Asked::default(),
         clock,
     }
 }

@@ -7,6 +7,7 @@ use super::{Province, Segment};
 use crate::engine::event::SubjectKey;
 use crate::engine::input::{Crew, Outcome};
 use crate::engine::judge::Court;
+use crate::engine::remark::{Remark, arrange};
 use crate::engine::time::EventTime;
 use crate::engine::work::{Fault, Outputs, Sent, SentTally, What, Work};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ impl Province {
             check_every: self.check_every,
             stopwatch: self.stopwatch,
             is_filling: false,
+            asked: self.asked,
         };
         let mut outputs = crew.each(&mut self.shards, &|at, shard| {
             let mut out = Outputs::default();
@@ -49,6 +51,7 @@ impl Province {
             check_every: self.check_every,
             stopwatch: self.stopwatch,
             is_filling: false,
+            asked: self.asked,
         };
         outputs.extend(crew.each(&mut self.shards, &|at, shard| {
             let mut out = Outputs::default();
@@ -148,12 +151,14 @@ impl Province {
         let size = self.set.rules().len();
         let mut sent: Vec<Sent> = Vec::new();
         let mut faults: Vec<Fault> = Vec::new();
+        let mut remarks: Vec<Remark> = Vec::new();
         outcome.calls.resize(size, 0);
         outcome.firings.resize(size, 0);
         for mut out in outputs {
             self.count_seats(&mut out);
             sent.extend(out.sent);
             faults.extend(out.faults);
+            remarks.append(&mut out.remarks);
             outcome.checked += out.checked;
             outcome.timed.extend(out.timed);
             outcome.differences.extend(out.differences);
@@ -185,5 +190,7 @@ impl Province {
         let cues = core::mem::take(&mut self.cues);
         outcome.sent.extend(self.desk.work(&self.set, cues, sent));
         outcome.faults.extend(faults);
+        arrange(&mut remarks);
+        outcome.remarks.append(&mut remarks);
     }
 }

@@ -26,7 +26,7 @@ use crate::runtime::kafka::{KafkaSink, Settings};
 use crate::runtime::keeper::KeepError;
 use crate::runtime::recover::RecoverError;
 use crate::runtime::run::{Job, RunError, Watch, run};
-use crate::runtime::sink::Sink;
+use crate::runtime::sink::{OutputKind, Sink};
 use crate::runtime::store::{Batch, Ledger, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -317,7 +317,11 @@ impl<'c> Process<'c> {
             store: Box::new(store),
             lanes,
             connectors: self.parts.connectors.clone(),
-            sinks: vec![Box::new(KafkaSink::new(self.settings.clone(), self.prefix))],
+            sinks: vec![Box::new(KafkaSink::new(
+                self.settings.clone(),
+                self.prefix,
+                vec![OutputKind::DeadLetter],
+            ))],
             batch_max: self.config.engine.commit_events_max,
             to: (self.cluster.event_topic(), self.partitions),
             last_deliveries_ms: self.config.engine.last_deliveries_seconds * 1_000,
@@ -348,7 +352,8 @@ impl<'c> Process<'c> {
             until_end: self.until_end,
             tally: self.tally.clone(),
         };
-        let sink = KafkaSink::of_scope(self.settings.clone(), self.prefix, scope);
+        let told = OutputKind::told(self.config.sinks.asked);
+        let sink = KafkaSink::of_scope(self.settings.clone(), self.prefix, (told, scope));
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(sink)];
         let job = Job {
             store: Box::new(store),
@@ -363,6 +368,7 @@ impl<'c> Process<'c> {
             shards: 1,
             warm_subjects_max: self.config.engine.warm_subjects_max,
             rule_check_every: self.config.engine.rule_check_every,
+            asked: self.config.sinks.asked,
             clock: self.clock(),
             batch_max: self.config.engine.commit_events_max,
             journal_bytes_max: self.config.engine.checkpoint_journal_bytes,

@@ -3,6 +3,7 @@
 use super::kafka::{KafkaSinkConfig, sink as kafka_sink};
 use super::table::{Placed, Table, TomlError};
 use super::{defaults, need_path, path};
+use crate::engine::remark::Asked;
 use crate::engine::subject::view::Level;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub struct SinksConfig {
     pub kafka: Option<KafkaSinkConfig>,
     /// Alertmanagers that are told of open warnings.
     pub alertmanager: Option<AlertmanagerConfig>,
+    /// What is told beside warnings, cases and dead letters.
+    pub asked: Asked,
 }
 
 /// `[sinks.alertmanager]`.
@@ -67,6 +70,10 @@ pub(super) fn sinks(file: &mut Table<'_>, dir: &Path) -> Result<SinksConfig, Tom
         return Err(file.missing("sinks"));
     };
     let mut config = SinksConfig::default();
+    let asked = Asked {
+        decisions: table.flag("decisions", false)?,
+        risks: table.flag("subject_risks", false)?,
+    };
     if let Some(mut sink) = table.table("file")? {
         config.file =
             Some(path(&mut sink, "dir", dir)?.unwrap_or_else(|| dir.join(defaults::OUT_DIR)));
@@ -108,6 +115,7 @@ pub(super) fn sinks(file: &mut Table<'_>, dir: &Path) -> Result<SinksConfig, Tom
         return Err(table.error(&table.at(), what));
     }
     table.finish()?;
+    config.asked = asked;
     Ok(config)
 }
 

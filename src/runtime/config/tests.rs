@@ -161,7 +161,7 @@ fn unknown_keys_name_the_nearest() {
     check(
         &format!("{LEAST}[sinks.pulsar]\n"),
         &expect![[
-            r#"c.toml:6:8: unknown key "pulsar" in [sinks]; known here: "file", "stdout", "webhook", "kafka", "alertmanager""#
+            r#"c.toml:6:8: unknown key "pulsar" in [sinks]; known here: "decisions", "subject_risks", "file", "stdout", "webhook", "kafka", "alertmanager""#
         ]],
     );
 }

@@ -118,7 +118,10 @@ pub fn goes(entry: &OutboxEntry) -> bool {
             };
             is_subject(&entry.subject) && step().is_none_or(goes)
         }
-        OutputKind::Sanction | OutputKind::DeadLetter => false,
+        OutputKind::Sanction
+        | OutputKind::DeadLetter
+        | OutputKind::Decision
+        | OutputKind::SubjectRisk => false,
     }
 }
 
@@ -129,9 +132,10 @@ pub fn message(kind: OutputKind, line: &[u8], around: Around<'_>) -> Result<Vec<
         OutputKind::Task => supervision_process(line, around),
         OutputKind::Measure => joint_sanction(line, around),
         OutputKind::Record => super::records::message(line, around),
-        OutputKind::Sanction | OutputKind::DeadLetter => {
-            Err(format!("\"{}\" has no national form", kind.name()))
-        }
+        OutputKind::Sanction
+        | OutputKind::DeadLetter
+        | OutputKind::Decision
+        | OutputKind::SubjectRisk => Err(format!("\"{}\" has no national form", kind.name())),
     }
 }
 

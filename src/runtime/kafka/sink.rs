@@ -1,8 +1,9 @@
-//! Outputs into topics: warnings, sanction proposals, dead letters.
+//! Outputs into topics: warnings, sanction proposals, cases, dead letters, and what is told beside them.
 //!
 //! A message is a CloudEvent in binary mode: key the subject, value the line as it stands in the outbox, id in `ce_id`.
 //! All outputs of a subject go to one partition, in order. A dead letter's value is the record as it came, with
-//! `__streams.errors.*` headers that say where it stood and what is wrong.
+//! `__streams.errors.*` headers that say where it stood and what is wrong. A subject against which nothing is held any more is
+//! a message without a value, which takes it out of its compacted topic.
 //!
 //! The position is the offset after the last message of each partition that was acknowledged when it was committed. At the
 //! start the topics are read from there: what had already arrived is not sent again. What a process that was killed still had
@@ -14,6 +15,7 @@
 
 use super::client::{ANSWER, Settings};
 use crate::engine::owner::Scope;
+use crate::engine::remark::SubjectRisk;
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::dlq::DeadLetter;
 use crate::runtime::sink::{
@@ -76,6 +78,8 @@ impl ProducerContext for Reports {
 pub struct KafkaSink {
     settings: Settings,
     prefix: String,
+    /// The kinds that have topics.
+    kinds: Vec<OutputKind>,
     /// All subjects of its outputs are in this partition of topics with so many; none: in any.
     scope: Option<Scope>,
     producer: Option<BaseProducer<Reports>>,
@@ -104,8 +108,9 @@ pub(super) fn topic_of(prefix: &str, kind: OutputKind) -> String {
 
 impl KafkaSink {
     /// A sink that connects when there is something to deliver.
-    pub fn new(settings: Settings, prefix: &str) -> Self {
+    pub fn new(settings: Settings, prefix: &str, kinds: Vec<OutputKind>) -> Self {
         Self {
+            kinds,
             settings,
             prefix: prefix.to_owned(),
             scope: None,
@@ -119,10 +124,14 @@ impl KafkaSink {
     }
 
     /// A sink for the outputs of these subjects only: the other partitions of its topics are others' business.
-    pub fn of_scope(settings: Settings, prefix: &str, scope: Scope) -> Self {
+    pub fn of_scope(
+        settings: Settings,
+        prefix: &str,
+        (kinds, scope): (Vec<OutputKind>, Scope),
+    ) -> Self {
         Self {
             scope: Some(scope),
-            ..Self::new(settings, prefix)
+            ..Self::new(settings, prefix, kinds)
         }
     }
 
@@ -140,7 +149,7 @@ impl KafkaSink {
         let said = |error: KafkaError| format!("the cluster does not answer: {error}");
         let consumer: BaseConsumer = self.settings.reader().create().map_err(said)?;
         let mut ends = BTreeMap::new();
-        for kind in OutputKind::ALL {
+        for kind in self.kinds.clone() {
             let topic = topic_of(&self.prefix, kind);
             let metadata = consumer
                 .fetch_metadata(Some(&topic), ANSWER)
@@ -232,17 +241,20 @@ impl KafkaSink {
             {
                 continue;
             }
-            if self.there.remove(&entry.id) {
+            // What was asked for once and is no more has no topic.
+            if self.there.remove(&entry.id) || !self.kinds.contains(&entry.kind) {
                 self.done.insert(entry.seq);
                 self.sent_to = Some(entry.seq);
                 continue;
             }
             let topic = topic_of(&self.prefix, entry.kind);
             let (value, headers) = message_of(entry)?;
-            let record = BaseRecord::with_opaque_to(&topic, Box::new(entry.seq))
+            let mut record = BaseRecord::with_opaque_to(&topic, Box::new(entry.seq))
                 .key(entry.subject.as_str())
-                .payload(value.as_slice())
                 .headers(headers);
+            if let Some(value) = &value {
+                record = record.payload(value.as_slice());
+            }
             match producer.send(record) {
                 Ok(()) => self.sent_to = Some(entry.seq),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
@@ -349,7 +361,7 @@ fn id_of(message: &impl Message) -> Option<String> {
 }
 
 /// The value and the headers of an output; the same each time.
-fn message_of(entry: &OutboxEntry) -> Result<(Vec<u8>, OwnedHeaders), String> {
+fn message_of(entry: &OutboxEntry) -> Result<(Option<Vec<u8>>, OwnedHeaders), String> {
     let text = |key, value: &str| Header {
         key,
         value: Some(value.as_bytes().to_vec()),
@@ -366,7 +378,8 @@ fn message_of(entry: &OutboxEntry) -> Result<(Vec<u8>, OwnedHeaders), String> {
     }
     if entry.kind != OutputKind::DeadLetter {
         let headers = insert(headers, &text("content-type", "application/json"));
-        return Ok((entry.line.clone(), headers));
+        let is_gone = entry.kind == OutputKind::SubjectRisk && is_gone(&entry.line)?;
+        return Ok(((!is_gone).then(|| entry.line.clone()), headers));
     }
     let letter = DeadLetter::from_line(&entry.line)?;
     let (topic, partition) = match letter.place.file.rsplit_once('/') {
@@ -394,7 +407,13 @@ fn message_of(entry: &OutboxEntry) -> Result<(Vec<u8>, OwnedHeaders), String> {
     ] {
         headers = insert(headers, &text(key, value));
     }
-    Ok((letter.bytes, headers))
+    Ok((Some(letter.bytes), headers))
+}
+
+fn is_gone(line: &[u8]) -> Result<bool, String> {
+    let risk: SubjectRisk =
+        serde_json::from_slice(line).map_err(|error| format!("a subject's risk: {error}"))?;
+    Ok(risk.is_gone)
 }
 
 fn insert(headers: OwnedHeaders, header: &Header<'_, Vec<u8>>) -> OwnedHeaders {
@@ -420,7 +439,7 @@ mod tests {
     fn a_warning_is_a_cloud_event() {
         let (value, headers) =
             message_of(&entry(3, OutputKind::Warning, "enterprise:烽火")).unwrap();
-        assert_eq!(value, b"{\"seq\":3}");
+        assert_eq!(value.unwrap(), b"{\"seq\":3}");
         assert_eq!(header(&headers, "ce_id"), "id-3");
         assert_eq!(header(&headers, "ce_type"), "fenghuo.warning.v1");
         assert_eq!(header(&headers, "ce_subject"), "enterprise:烽火");
@@ -437,7 +456,7 @@ mod tests {
         let reject = Reject::new(RejectCode::BadJson, "not JSON");
         let letter = DeadLetter::new(place, reject, None, b"\xff{").to_entry(1);
         let (value, headers) = message_of(&letter).unwrap();
-        assert_eq!(value, b"\xff{");
+        assert_eq!(value.unwrap(), b"\xff{");
         assert_eq!(header(&headers, "__streams.errors.exception"), "bad_json");
         assert_eq!(header(&headers, "__streams.errors.topic"), "12345.order");
         assert_eq!(header(&headers, "__streams.errors.partition"), "3");

@@ -4,14 +4,19 @@
 //!
 //! errors   [`TopicsError`]: no `[kafka]`, a cluster that cannot be asked, a topic that it refuses to make
 
-use super::client::{ANSWER, Settings, SettingsError};
+use super::client::{ANSWER, Heard, Settings, SettingsError};
 use super::sink::topic_of;
 use crate::runtime::config::cluster::ClusterConfig;
 use crate::runtime::config::{Config, SourceKind};
 use crate::runtime::sink::OutputKind;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
+    TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::Metadata;
 use std::collections::BTreeMap;
 
 /// How new topics are made.
@@ -50,13 +55,14 @@ pub enum TopicsError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The cluster does not answer.
-    #[error("the Kafka cluster at {brokers} does not answer; check kafka.brokers")]
+    #[error(
+        "the Kafka cluster at {brokers} does not answer: {why}; check kafka.brokers, and with TLS or SASL the files and the user"
+    )]
     Cluster {
         /// As configured.
         brokers: String,
         /// Why.
-        #[source]
-        cause: KafkaError,
+        why: String,
     },
     /// It refuses to make a topic.
     #[error("topic \"{topic}\" cannot be made: {why}")]
@@ -80,7 +86,8 @@ fn wanted(config: &Config) -> BTreeMap<String, bool> {
         }
     }
     if let Some(sink) = &config.sinks.kafka {
-        wanted.extend(OutputKind::ALL.map(|kind| (topic_of(&sink.prefix, kind), true)));
+        let told = OutputKind::told(config.sinks.asked).into_iter();
+        wanted.extend(told.map(|kind| (topic_of(&sink.prefix, kind), true)));
     }
     if let Some(cluster) = &config.cluster {
         let topics = [
@@ -93,6 +100,14 @@ fn wanted(config: &Config) -> BTreeMap<String, bool> {
     wanted
 }
 
+fn compacted(config: &Config) -> Vec<String> {
+    let told = OutputKind::told(config.sinks.asked).into_iter();
+    let compacted = told.filter(|kind| kind.is_compacted());
+    let sink = config.sinks.kafka.iter();
+    sink.flat_map(|sink| compacted.clone().map(|kind| topic_of(&sink.prefix, kind)))
+        .collect()
+}
+
 /// A cluster, to ask.
 #[derive(Debug)]
 pub struct Topics {
@@ -101,6 +116,8 @@ pub struct Topics {
     wanted: BTreeMap<String, bool>,
     /// Topics that keep everything: the logs of state.
     kept: Vec<String>,
+    /// Topics that keep the last message of each key.
+    compacted: Vec<String>,
     /// The topic that has one partition.
     single: Option<String>,
 }
@@ -118,6 +135,7 @@ impl Topics {
                 .iter()
                 .flat_map(|cluster| [cluster.state_topic(), cluster.ingest_topic()])
                 .collect(),
+            compacted: compacted(config),
             single: config.cluster.as_ref().map(ClusterConfig::ingest_topic),
         })
     }
@@ -126,23 +144,34 @@ impl Topics {
         self.settings
             .plain()
             .create()
-            .map_err(|cause| self.cluster(cause))
+            .map_err(|cause| self.cluster(&cause))
     }
 
-    fn cluster(&self, cause: KafkaError) -> TopicsError {
+    /// What the cluster has, or why it does not let us in.
+    fn metadata(&self) -> Result<Metadata, TopicsError> {
+        let heard = Heard::default();
+        let consumer: BaseConsumer<Heard> = self
+            .settings
+            .reader()
+            .create_with_context(heard.clone())
+            .map_err(|cause| self.cluster(&cause))?;
+        let asked = consumer.fetch_metadata(None, ANSWER);
+        asked.map_err(|cause| TopicsError::Cluster {
+            brokers: self.brokers.clone(),
+            why: heard.explain(&cause, Some(&consumer)),
+        })
+    }
+
+    fn cluster(&self, cause: &KafkaError) -> TopicsError {
         TopicsError::Cluster {
             brokers: self.brokers.clone(),
-            cause,
+            why: cause.to_string(),
         }
     }
 
     /// How each topic stands. Written topics should have the same number of partitions.
     pub fn check(&self) -> Result<Vec<Standing>, TopicsError> {
-        let client = self.client()?;
-        let metadata = client
-            .inner()
-            .fetch_metadata(None, ANSWER)
-            .map_err(|cause| self.cluster(cause))?;
+        let metadata = self.metadata()?;
         let mut found: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for topic in metadata.topics().iter().filter(|t| t.error().is_none()) {
             let copies = topic.partitions().iter().map(|p| p.replicas().len()).min();
@@ -152,11 +181,58 @@ impl Topics {
             );
         }
         let single = self.single.as_deref();
-        Ok(standings(
-            (&self.wanted, single),
-            &found,
-            metadata.brokers().len(),
-        ))
+        let brokers = metadata.brokers().len();
+        let mut standings = standings((&self.wanted, single), &found, brokers);
+        self.look_at_cleaning(&self.client()?, &mut standings)?;
+        Ok(standings)
+    }
+
+    /// Whether what has to stay stays: the logs of state whole, of compacted topics the last message of each key.
+    fn look_at_cleaning(
+        &self,
+        client: &AdminClient<DefaultClientContext>,
+        standings: &mut [Standing],
+    ) -> Result<(), TopicsError> {
+        let is_looked_at = |s: &&mut Standing| {
+            let matters = self.kept.contains(&s.topic) || self.compacted.contains(&s.topic);
+            matters && s.partitions.is_some()
+        };
+        let mut looked_at: Vec<&mut Standing> = standings.iter_mut().filter(is_looked_at).collect();
+        let names: Vec<String> = looked_at.iter().map(|s| s.topic.clone()).collect();
+        let asked: Vec<ResourceSpecifier<'_>> = names
+            .iter()
+            .map(|topic| ResourceSpecifier::Topic(topic))
+            .collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let options = AdminOptions::new().request_timeout(Some(ANSWER));
+        let told = runtime
+            .block_on(client.describe_configs(&asked, &options))
+            .map_err(|cause| self.cluster(&cause))?;
+        for resource in told {
+            let resource = match resource {
+                Ok(resource) => resource,
+                Err(error) => {
+                    tracing::warn!(%error, "the settings of a topic cannot be read, so they are not checked");
+                    continue;
+                }
+            };
+            let OwnedResourceSpecifier::Topic(topic) = &resource.specifier else {
+                continue;
+            };
+            let value = |name: &str| resource.get(name).and_then(|e| e.value.as_deref());
+            let (policy, retention) = (value("cleanup.policy"), value("retention.ms"));
+            let wrong = uncleaned(self.compacted.contains(topic), (policy, retention));
+            let mut standing = looked_at.iter_mut().filter(|s| s.topic == *topic);
+            if let (Some(standing), Some(wrong)) = (standing.next(), wrong) {
+                standing.wrong.push(wrong);
+            }
+        }
+        Ok(())
     }
 
     /// How many partitions a topic is made with.
@@ -183,7 +259,14 @@ impl Topics {
                     self.partitions_of(topic, shape),
                     TopicReplication::Fixed(shape.replication),
                 )
-                .set("cleanup.policy", "delete")
+                .set(
+                    "cleanup.policy",
+                    if self.compacted.contains(topic) {
+                        "compact"
+                    } else {
+                        "delete"
+                    },
+                )
                 .set("retention.ms", if is_kept { "-1" } else { &retention })
                 .set("min.insync.replicas", min_in_sync)
                 .set("unclean.leader.election.enable", "false")
@@ -195,7 +278,7 @@ impl Topics {
             .build()?;
         let made = runtime
             .block_on(client.create_topics(&topics, &options))
-            .map_err(|cause| self.cluster(cause))?;
+            .map_err(|cause| self.cluster(&cause))?;
         for result in made {
             if let Err((topic, code)) = result
                 && code != rdkafka::types::RDKafkaErrorCode::TopicAlreadyExists
@@ -206,6 +289,25 @@ impl Topics {
         }
         Ok(())
     }
+}
+
+/// What is wrong with how a topic is cleaned, as the broker says.
+fn uncleaned(
+    is_compacted: bool,
+    (policy, retention): (Option<&str>, Option<&str>),
+) -> Option<String> {
+    if is_compacted {
+        let is_wrong = policy.is_some_and(|policy| policy != "compact");
+        return is_wrong.then(|| {
+            let policy = policy.unwrap_or_default();
+            format!("cleanup.policy = {policy}; it must be compact, so that the last message of each subject stays")
+        });
+    }
+    let keeps = policy == Some("delete") && retention == Some("-1");
+    (!keeps && policy.is_some()).then(|| {
+        let (policy, retention) = (policy.unwrap_or_default(), retention.unwrap_or_default());
+        format!("cleanup.policy = {policy}, retention.ms = {retention}; it must be delete and -1, so that the log of state stays whole")
+    })
 }
 
 fn standings(
@@ -254,6 +356,18 @@ fn standings(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_to_stay_must_not_be_cleaned_away() {
+        let wrong = |is_compacted, policy, retention| {
+            uncleaned(is_compacted, (Some(policy), Some(retention))).is_some()
+        };
+        assert!(!wrong(false, "delete", "-1"));
+        assert!(wrong(false, "delete", "604800000"));
+        assert!(wrong(false, "compact", "-1"));
+        assert!(!wrong(true, "compact", "604800000"));
+        assert!(wrong(true, "delete", "-1"));
+    }
 
     #[test]
     fn what_is_wrong_with_a_topic_is_said() {

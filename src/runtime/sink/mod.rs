@@ -23,6 +23,7 @@ pub use memory::MemorySink;
 pub use stdout::StdoutSink;
 pub use webhook::{WebhookConfig, WebhookSink};
 
+use crate::engine::remark::Asked;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -44,17 +45,23 @@ pub enum OutputKind {
     Measure,
     /// A record of supervision, or an item of the catalogue, as it is reported to the nation.
     Record,
+    /// What one judgement came to; on request.
+    Decision,
+    /// How a subject stands; on request.
+    SubjectRisk,
 }
 
 impl OutputKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Warning,
         Self::Sanction,
         Self::DeadLetter,
         Self::Task,
         Self::Measure,
         Self::Record,
+        Self::Decision,
+        Self::SubjectRisk,
     ];
 
     /// The name in metrics.
@@ -66,6 +73,8 @@ impl OutputKind {
             Self::Task => "task",
             Self::Measure => "measure",
             Self::Record => "record",
+            Self::Decision => "decision",
+            Self::SubjectRisk => "subject_risk",
         }
     }
 
@@ -78,6 +87,8 @@ impl OutputKind {
             Self::Task => "tasks.jsonl",
             Self::Measure => "measures.jsonl",
             Self::Record => "records.jsonl",
+            Self::Decision => "decisions.jsonl",
+            Self::SubjectRisk => "subject-risks.jsonl",
         }
     }
 
@@ -90,15 +101,44 @@ impl OutputKind {
             Self::Task => "fenghuo.task.v1",
             Self::Measure => "fenghuo.measure.v1",
             Self::Record => "fenghuo.record.v1",
+            Self::Decision => "fenghuo.decision.v1",
+            Self::SubjectRisk => "fenghuo.subject-risk.v1",
         }
     }
 
     /// Whether it may hold personal data: dead letters keep the bytes as they came, before any mask.
     pub fn is_private(self) -> bool {
         match self {
-            Self::Warning | Self::Sanction | Self::Task | Self::Measure | Self::Record => false,
+            Self::Warning
+            | Self::Sanction
+            | Self::Task
+            | Self::Measure
+            | Self::Record
+            | Self::Decision
+            | Self::SubjectRisk => false,
             Self::DeadLetter => true,
         }
+    }
+
+    /// Whether only the last output of a subject matters: its topic is compacted.
+    pub fn is_compacted(self) -> bool {
+        self == Self::SubjectRisk
+    }
+
+    /// What leaves when this is asked for: the kinds that always do, and those.
+    pub fn told(asked: Asked) -> Vec<Self> {
+        let mut kinds = Self::ALL.to_vec();
+        kinds.retain(|kind| match kind {
+            Self::Decision => asked.decisions,
+            Self::SubjectRisk => asked.risks,
+            Self::Warning
+            | Self::Sanction
+            | Self::DeadLetter
+            | Self::Task
+            | Self::Measure
+            | Self::Record => true,
+        });
+        kinds
     }
 }
 

@@ -342,6 +342,7 @@ fn a_rule_that_is_not_run_as_it_is_written_is_found() {
             check_every,
             stopwatch: lent.filter(|_| 0 < check_every),
             is_filling: false,
+            asked: crate::engine::remark::Asked::default(),
         };
         let mut sentence = Sentence::default();
         court.judge_fact(&mut subject, &changed, &mut sentence);
