@@ -68,3 +68,22 @@ fn every_mistake_is_reported_at_its_line_with_help() {
     assert!(astray.is_empty(), "{}", astray.join("\n\n"));
     expect_test::expect_file![folder().join("expected.txt")].assert_eq(&all);
 }
+
+#[test]
+fn on_a_terminal_the_same_is_said_in_colours() {
+    let (name, text) = &broken()[0];
+    let [one] = &said(name, text)[..] else {
+        panic!("one mistake each");
+    };
+    let coloured = one.coloured();
+    let mut plain = String::new();
+    for (at, part) in coloured.split('\u{1b}').enumerate() {
+        plain.push_str(if at == 0 {
+            part
+        } else {
+            part.split_once('m').unwrap().1
+        });
+    }
+    assert_eq!(plain, one.to_string());
+    assert_ne!(coloured, plain);
+}

@@ -10,6 +10,7 @@ use crate::engine::rule::{Diagnostic, RuleSet, RuleSources, Severity};
 use crate::engine::time::EventTime;
 use crate::runtime::clock::Clock;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::path::Path;
 
 const ROUNDS_MAX: usize = 20;
@@ -45,8 +46,13 @@ pub(super) fn check(args: &CheckArgs, format: Format) -> Result<Ending, CliError
             for line in &made {
                 say(&format!("已改 {line}"));
             }
+            let is_coloured = is_coloured();
             for diagnostic in &found {
-                say(&format!("{diagnostic}\n"));
+                if is_coloured {
+                    say(&format!("{}\n", diagnostic.coloured()));
+                } else {
+                    say(&format!("{diagnostic}\n"));
+                }
             }
             say(&format!(
                 "检查 {count} 条规则：{errors} 个错误，{warnings} 个提醒"
@@ -62,6 +68,12 @@ pub(super) fn check(args: &CheckArgs, format: Format) -> Result<Ending, CliError
     } else {
         Ending::Finding
     })
+}
+
+/// On a terminal, unless colours are unwanted (`NO_COLOR`).
+fn is_coloured() -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stdout().is_terminal() && !is_unwanted
 }
 
 fn day(text: &str) -> Result<EventTime, CliError> {

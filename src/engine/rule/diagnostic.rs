@@ -9,13 +9,23 @@
 //!    |
 //! 14 |     let n = who.distinct("complaint", "problem_typ", "7d");
 //!    |                                       ^^^^^^^^^^^^^
+//!    |
 //!    = 提示: 是不是想写 problem_type?
 //! ```
+//!
+//! source   `annotate-snippets`, the renderer of rustc, which knows how wide Chinese characters are
 
 use super::codes::title;
 use super::scan::words;
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use rhai::Position;
 use std::fmt;
+use std::ops::Range;
+
+/// Wider than any line: none is cut.
+const COLUMNS_MAX: usize = 100_000;
+const PLAIN: Renderer = Renderer::plain().term_width(COLUMNS_MAX);
+const COLOURED: Renderer = Renderer::styled().term_width(COLUMNS_MAX);
 
 /// Whether the rule set can be loaded with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -65,31 +75,44 @@ pub struct Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Error => "错误",
-            Severity::Warning => "警告",
-        };
-        writeln!(f, "{severity}[{}]: {}", self.code, self.message)?;
-        if self.line == 0 {
-            write!(f, "  --> {}", self.file)?;
-        } else {
-            let number = self.line.to_string();
-            let pad = " ".repeat(number.len());
-            writeln!(f, "{pad} --> {}:{}:{}", self.file, self.line, self.column)?;
-            writeln!(f, "{pad} |")?;
-            write!(f, "{number} | {}", self.source_line.trim_end())?;
-            if 0 < self.column {
-                write!(f, "\n{pad} | {}{}", self.blanks_before(), self.carets())?;
-            }
-        }
-        if !self.help.is_empty() {
-            write!(f, "\n  = 提示: {}", self.help)?;
-        }
-        Ok(())
+        f.write_str(&self.rendered(&PLAIN))
     }
 }
 
 impl Diagnostic {
+    /// As [`fmt::Display`] says it, with the colours of a terminal.
+    pub fn coloured(&self) -> String {
+        self.rendered(&COLOURED)
+    }
+
+    fn rendered(&self, renderer: &Renderer) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR.with_name("错误"),
+            Severity::Warning => Level::WARNING.with_name("警告"),
+        };
+        let title = level.primary_title(&self.message).id(self.code);
+        let group = if self.line == 0 {
+            title.element(Origin::path(&self.file))
+        } else {
+            let mark = AnnotationKind::Primary.span(self.marked());
+            let source = Snippet::source(&self.source_line).line_start(self.line);
+            title.element(source.path(&self.file).annotation(mark))
+        };
+        let help = Level::HELP.with_name("提示").message(&self.help);
+        let help = (!self.help.is_empty()).then_some(help);
+        renderer.render(&[group.elements(help)])
+    }
+
+    /// What of the line is marked, bytes: a word, a place, or all of it when there is no column.
+    fn marked(&self) -> Range<usize> {
+        let line = self.source_line.trim_end();
+        let bytes = |count: usize| line.chars().take(count).map(char::len_utf8).sum();
+        match self.column.checked_sub(1) {
+            Some(before) => bytes(before)..bytes(before + self.width.max(1)),
+            None => line.len() - line.trim_start().len()..line.len(),
+        }
+    }
+
     /// Writing `to` for `from`, if that stands at the place, or in the word there.
     fn mended(&self, from: String, to: String) -> Option<Fix> {
         let rest = self.source_line.chars().skip(self.column.checked_sub(1)?);
@@ -103,29 +126,6 @@ impl Diagnostic {
         let before = about.get(..at)?.chars().count();
         let column = self.column + before;
         Some(Fix { column, from, to })
-    }
-
-    /// As many marks as what it is about is wide.
-    fn carets(&self) -> String {
-        let about = self.source_line.chars().skip(self.column.saturating_sub(1));
-        let wide: usize = about
-            .take(self.width)
-            .map(|c| if c.is_ascii() { 1 } else { 2 })
-            .sum();
-        "^".repeat(wide.max(1))
-    }
-
-    /// Blanks as wide as the text before the column; a Chinese character is two wide.
-    fn blanks_before(&self) -> String {
-        self.source_line
-            .chars()
-            .take(self.column.saturating_sub(1))
-            .map(|c| match c {
-                '\t' => "\t",
-                c if c.is_ascii() => " ",
-                _ => "  ",
-            })
-            .collect()
     }
 }
 

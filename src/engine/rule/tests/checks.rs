@@ -312,43 +312,49 @@ fn laws() {
     };
     expect![[r#"
         警告[no-tests]: 规则没有测试(fn test_…)
-          --> complaint/t.rhai:2:1
+         --> complaint/t.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
           | ^^^^^
+          |
           = 提示: 至少写一个应预警的和一个不应预警的
         警告[repealed-law]: 《市场监督管理投诉举报处理暂行办法》已于 2026-04-15 废止
-          --> complaint/t.rhai:3:11
+         --> complaint/t.rhai:3:11
           |
         3 |   basis: ["《市场监督管理投诉举报处理暂行办法》第十条"], on: ["complaint"], history: "365d",
           |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          |
           = 提示: 现行的是《市场监督管理投诉举报处理办法》;条款的编号可能变了,请核对后再改"#]].assert_eq(&render("《市场监督管理投诉举报处理暂行办法》第十条"));
     expect![[r#"
         警告[no-tests]: 规则没有测试(fn test_…)
-          --> complaint/t.rhai:2:1
+         --> complaint/t.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
           | ^^^^^
+          |
           = 提示: 至少写一个应预警的和一个不应预警的
         错误[unknown-law]: 《市场监督管理投诉举报处理方法》不在 laws.toml 中
-          --> complaint/t.rhai:3:11
+         --> complaint/t.rhai:3:11
           |
         3 |   basis: ["《市场监督管理投诉举报处理方法》"], on: ["complaint"], history: "365d",
           |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          |
           = 提示: 是不是想写《市场监督管理投诉举报处理办法》?"#]]
     .assert_eq(&render("《市场监督管理投诉举报处理方法》"));
     expect![[r#"
         警告[no-tests]: 规则没有测试(fn test_…)
-          --> complaint/t.rhai:2:1
+         --> complaint/t.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
           | ^^^^^
+          |
           = 提示: 至少写一个应预警的和一个不应预警的
         错误[unknown-law]: 依据“上级要求”没有写出法规名称
-          --> complaint/t.rhai:3:11
+         --> complaint/t.rhai:3:11
           |
         3 |   basis: ["上级要求"], on: ["complaint"], history: "365d",
           |           ^^^^^^^^^^
+          |
           = 提示: 应写作 "《法规名称》第×条""#]]
     .assert_eq(&render("上级要求"));
 }
@@ -369,28 +375,32 @@ fn whole_sets() {
     let one = rule("", SPEAKS, "");
     expect![[r#"
         警告[no-tests]: 规则没有测试(fn test_…)
-          --> a/x.rhai:2:1
+         --> a/x.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
           | ^^^^^
+          |
           = 提示: 至少写一个应预警的和一个不应预警的
         错误[duplicate-id]: 规则编号 T-1 也用在 a/y.rhai
-          --> a/x.rhai:2:17
+         --> a/x.rhai:2:17
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
           |                 ^^
+          |
           = 提示: 规则编号在整个规则集里应唯一,请换一个没用过的
         警告[no-tests]: 规则没有测试(fn test_…)
-          --> a/y.rhai:2:1
+         --> a/y.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
           | ^^^^^
+          |
           = 提示: 至少写一个应预警的和一个不应预警的
         错误[duplicate-id]: 规则编号 T-1 也用在 a/x.rhai
-          --> a/y.rhai:2:17
+         --> a/y.rhai:2:17
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
           |                 ^^
+          |
           = 提示: 规则编号在整个规则集里应唯一,请换一个没用过的"#]]
     .assert_eq(&loaded(&[("a/x.rhai", &one), ("a/y.rhai", &one)]));
 }
@@ -400,24 +410,26 @@ fn sets_that_lack_something() {
     let one = rule("", SPEAKS, "");
     expect![[r#"
         错误[no-manifest]: 缺少 const RULE = #{ … }
-          --> a/x.rhai
-          = 提示: 至少写出 id、name、owner、basis、on"#]]
+        --> a/x.rhai
+         = 提示: 至少写出 id、name、owner、basis、on"#]]
     .assert_eq(&loaded(&[("a/x.rhai", "fn decide(ev, who, p) { }")]));
     expect![[r#"
         错误[no-decide]: 缺少 fn decide(ev, who, p)
-          --> a/x.rhai
-          = 提示: 每条规则都要有 fn decide(ev, who, p)
+        --> a/x.rhai
+         = 提示: 每条规则都要有 fn decide(ev, who, p)
         警告[no-tests]: 规则没有测试(fn test_…)
-          --> a/x.rhai:2:1
+         --> a/x.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
           | ^^^^^
+          |
           = 提示: 至少写一个应预警的和一个不应预警的
         警告[unused-function]: 函数 decided 没有被用到
-          --> a/x.rhai:6:24
+         --> a/x.rhai:6:24
           |
         6 | fn decided(ev, who, p) {
           |                        ^
+          |
           = 提示: 测试的函数名要以 test_ 开头;用不到的请删去"#]]
     .assert_eq(&loaded(&[(
         "a/x.rhai",
@@ -425,17 +437,19 @@ fn sets_that_lack_something() {
     )]));
     expect![[r#"
         警告[no-tests]: 规则没有测试(fn test_…)
-          --> a/x.rhai:2:1
+         --> a/x.rhai:2:1
           |
         2 | const RULE = #{ id: "T-1", name: "试验", owner: "信用监管处",
           | ^^^^^
+          |
           = 提示: 至少写一个应预警的和一个不应预警的
         错误[statement-outside]: 规则文件的顶层只能有 const RULE 和函数
-           --> a/x.rhai:11:1
+          --> a/x.rhai:11:1
            |
         11 | let y = 1;
            | ^^^
-          = 提示: 请把这一句移到 decide 里"#]]
+           |
+           = 提示: 请把这一句移到 decide 里"#]]
     .assert_eq(&loaded(&[("a/x.rhai", &format!("{one}\nlet y = 1;"))]));
     let mut broken = sources(&[("a/x.rhai", &one)]);
     broken.calendar = "[year.2026]".to_owned();

@@ -213,7 +213,7 @@ fn the_place_is_the_innermost_one() {
     assert_eq!((error.line, error.column), (10, 15), "{error}");
     assert_eq!(
         error.diagnostic().to_string(),
-        "错误[rule-failed]: 不同类型不能比较:小数 > 文本\n   --> complaint/t.rhai:10:15\n   |\n\
+        "错误[rule-failed]: 不同类型不能比较:小数 > 文本\n  --> complaint/t.rhai:10:15\n   |\n\
          10 |   if x.amount > \"1\" { return; }\n   |               ^"
     );
 }
