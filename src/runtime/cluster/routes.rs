@@ -2,10 +2,10 @@
 //!
 //! It goes to the partition of each individual that it is about, and to those that have an older version of its record, so
 //! that a fact that moves to another subject is taken back where it was. A version that is older than what is known goes
-//! only where the record is known already: others could not tell that it is stale. Of a record that is not known any more, a change
+//! only where the newest one is kept: others could not tell, or not any more after a restart, that it is stale. Of a record that is not known any more, a change
 //! or withdrawal goes to all partitions; those that have nothing to do with it leave it alone.
 //!
-//! shape    for each record 16 bytes of key, its newest version and the number of its list of partitions; each different list once
+//! shape    for each record 16 bytes of key, its newest version and the numbers of two lists of partitions; each different list once
 //! bounds   [`RECORDS_MAX`] records, the oldest are forgotten first. Of a forgotten record an older version may count as new
 //!          where the newer one is not known, and an insert about another subject leaves the old fact until its window passes
 
@@ -20,14 +20,15 @@ pub const RECORDS_MAX: usize = 20_000_000;
 
 /// Records and where they went, as they are kept from commit to commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trail(Vec<(RecordKey, Rank, BTreeSet<u32>)>);
+pub struct Trail(Vec<(RecordKey, Rank, [BTreeSet<u32>; 2])>);
 
 /// See the module.
 #[derive(Debug)]
 pub struct Routes {
     partitions: u32,
     records_max: usize,
-    known: HashMap<RecordKey, (Rank, u32), FixedState>,
+    /// The newest version, the list of all who had one, and of those who keep the newest.
+    known: HashMap<RecordKey, (Rank, [u32; 2]), FixedState>,
     order: VecDeque<RecordKey>,
     lists: Vec<BTreeSet<u32>>,
     numbers: BTreeMap<BTreeSet<u32>, u32>,
@@ -50,20 +51,22 @@ impl Routes {
 
     /// The partitions of an event.
     pub fn of(&mut self, event: &Event) -> BTreeSet<u32> {
-        let mut to = self.about(&event.subjects);
+        let keepers = self.about(&event.subjects);
+        let mut to = keepers.clone();
         let (key, rank) = (event.record_key(), event.rank());
-        let known = self.known.get(&key).and_then(|(newest, number)| {
-            let list = self.lists.get(usize::try_from(*number).ok()?)?;
-            Some((*newest, list))
+        let known = self.known.get(&key).and_then(|(newest, [all, keep])| {
+            let list = |number: &u32| self.lists.get(usize::try_from(*number).ok()?);
+            Some((*newest, list(all)?, list(keep)?))
         });
         match known {
-            Some((newest, list)) if rank <= newest => return list.clone(),
-            Some((_, list)) => to.extend(list),
+            Some((newest, _, keep)) if rank < newest => return keep.clone(),
+            Some((newest, all, _)) if rank == newest => return all.clone(),
+            Some((_, all, _)) => to.extend(all),
             None => {}
         }
         let is_placed = known.is_some() || (event.op == Op::Insert && event.is_live());
-        self.remember((key, rank), &to);
-        self.trail.0.push((key, rank, to.clone()));
+        self.remember((key, rank), [&to, &keepers]);
+        self.trail.0.push((key, rank, [to.clone(), keepers]));
         if !is_placed {
             // Those that have nothing to do with it do not learn of it, so they are not remembered.
             to.extend(0..self.partitions);
@@ -84,15 +87,19 @@ impl Routes {
         to
     }
 
-    fn remember(&mut self, (key, rank): (RecordKey, Rank), to: &BTreeSet<u32>) {
-        let same = self.numbers.get(to).copied();
-        let number = same.unwrap_or_else(|| {
+    fn number(&mut self, list: &BTreeSet<u32>) -> u32 {
+        let same = self.numbers.get(list).copied();
+        same.unwrap_or_else(|| {
             let number = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
-            self.lists.push(to.clone());
-            self.numbers.insert(to.clone(), number);
+            self.lists.push(list.clone());
+            self.numbers.insert(list.clone(), number);
             number
-        });
-        if self.known.insert(key, (rank, number)).is_none() {
+        })
+    }
+
+    fn remember(&mut self, (key, rank): (RecordKey, Rank), lists: [&BTreeSet<u32>; 2]) {
+        let numbers = lists.map(|list| self.number(list));
+        if self.known.insert(key, (rank, numbers)).is_none() {
             self.order.push_back(key);
         }
         if self.records_max < self.known.len()
@@ -114,8 +121,8 @@ impl Routes {
     /// Takes up what was kept; none if it cannot be read.
     pub fn restore(&mut self, trail: &[u8]) -> Option<()> {
         let trail: Trail = postcard::from_bytes(trail).ok()?;
-        for (key, rank, to) in trail.0 {
-            self.remember((key, rank), &to);
+        for (key, rank, [all, keep]) in trail.0 {
+            self.remember((key, rank), [&all, &keep]);
         }
         Some(())
     }
@@ -172,8 +179,8 @@ mod tests {
         assert_eq!(again.of(&event(("1", 2), Op::Insert, &b)), both);
         assert_eq!(
             again.of(&event(("1", 1), Op::Insert, &a)),
-            both,
-            "an echo goes to both"
+            BTreeSet::from([place(&b)]),
+            "an echo goes where the newest is kept"
         );
         let third = (0..100).map(|n| format!("C{n}"));
         let mut third = third.filter(|c| !both.contains(&place(c)));
