@@ -3,7 +3,7 @@
 //! Every rule that is judged on a stream is kept here by the atoms of one clause of its witness: by a text in a field of the
 //! event, by a flag, by an amount, or by what a question about the subject must at least answer. An event brings up the
 //! rules of the atoms that hold, and those of which nothing is known. A question is asked once for all rules that wait on
-//! its answer, and only if the subject has facts enough.
+//! its answer, and only if the subject has facts enough. A day of a collective's group has no fields: its rules wait on counts.
 //!
 //! A rule that is not brought up would have said nothing, asked for no other look, and not failed: the clauses guarantee it
 //! ([`super::guard::Witness`]), and a property test holds rules in the index to plain Rhai.

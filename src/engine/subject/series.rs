@@ -5,7 +5,8 @@
 //! subtracted from its own day, so counts stay exact; windows begin and end with days.
 //!
 //! shape    a group is (stream, the rule's `by` fields, their values); a day is 8 bytes
-//! bounds   [`GROUPS_MAX`] groups a subject, [`DISTINCT_MAX`] different values a group, [`RECENT_MAX`] facts as evidence
+//! bounds   [`GROUPS_MAX`] groups a subject, [`DISTINCT_MAX`] different values a group, [`RECENT_MAX`] facts as evidence;
+//!          a window counts to [`COUNT_MAX`]
 //! cost     add O(log days), count O(days in the window)
 
 use crate::engine::schema::Stream;

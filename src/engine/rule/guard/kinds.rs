@@ -9,7 +9,6 @@
 use super::super::who::LIST_LENGTH_MAX;
 use super::clause::{self, Atom};
 use super::value::Constant;
-
 use super::{Comparison, Each, Function, Operation, Question, Step, Tree, Wanted};
 use crate::engine::rule::manifest::Manifest;
 use crate::engine::schema::{Field, FieldType, Stream, field};

@@ -127,15 +127,28 @@ impl<'a> Eval<'a, '_> {
         question: &'a Question,
         context: &Context,
     ) -> Result<Value<'a>, Stop<'a>> {
+        // What is counted of a judged group is asked in the same words.
+        match question {
+            Question::Count(stream, span, Wanted::All) => {
+                let count = noted::count(context, *stream, whole(span));
+                return told(count).map(Value::Int);
+            }
+            Question::Distinct(stream, field, span) => {
+                let count = noted::distinct(context, (*stream, *field), whole(span));
+                return told(count).map(Value::Int);
+            }
+            Question::Average(stream, span, days) => {
+                let average = noted::average(context, *stream, whole(span), *days);
+                return told(average).map(Value::Decimal);
+            }
+            _ => {}
+        }
         let Whose::Individual(facts, _) = self.sight.whose else {
-            return count_aloud(question, context);
+            return Err(Stop::Unknown);
         };
         let us = (context, facts);
         let unit = |number: Option<i64>| number.map_or(Value::Unit, Value::Int);
         Ok(match question {
-            Question::Count(stream, span, Wanted::All) => {
-                Value::Int(told(noted::count(context, *stream, whole(span)))?)
-            }
             Question::Count(stream, span, wanted) => {
                 let filter = self.filter_of(wanted)?.ok_or(Stop::Unknown)?;
                 Value::Int(noted::count_fitting(us, *stream, whole(span), &filter))
@@ -148,14 +161,6 @@ impl<'a> Eval<'a, '_> {
             Question::Sum(stream, field, span) => {
                 let total = noted::sum(us, (*stream, *field), whole(span));
                 Value::Decimal(total.ok_or(Stop::Unknown)?)
-            }
-            Question::Distinct(stream, field, span) => {
-                let count = noted::distinct(context, (*stream, *field), whole(span));
-                Value::Int(told(count)?)
-            }
-            Question::Average(stream, span, days) => {
-                let average = noted::average(context, *stream, whole(span), *days);
-                Value::Decimal(told(average)?)
             }
             Question::List(stream, span, wanted) => {
                 let filter = self.filter_of(wanted)?;
@@ -242,24 +247,6 @@ fn whole(span: &Span) -> noted::Span<'_> {
 /// What a question gives; what fails in it is Rhai's to tell.
 fn told<'a, T>(given: who::Given<T>) -> Result<T, Stop<'a>> {
     given.map_err(|_| Stop::Unknown)
-}
-
-/// What is counted of the judged group.
-fn count_aloud<'a>(question: &Question, context: &Context) -> Result<Value<'a>, Stop<'a>> {
-    Ok(match question {
-        Question::Count(stream, span, Wanted::All) => {
-            Value::Int(told(noted::count(context, *stream, whole(span)))?)
-        }
-        Question::Distinct(stream, field, span) => {
-            let count = noted::distinct(context, (*stream, *field), whole(span));
-            Value::Int(told(count)?)
-        }
-        Question::Average(stream, span, days) => {
-            let average = noted::average(context, *stream, whole(span), *days);
-            Value::Decimal(told(average)?)
-        }
-        _ => return Err(Stop::Unknown),
-    })
 }
 
 fn one(
