@@ -4,6 +4,7 @@ use crate::cluster::Cluster;
 use crate::feeds::{Province, fenghuo, succeed};
 use crate::{Same, WARNINGS, compare};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The configuration of a province with another way in and topics of its own.
 fn config(cluster: &Cluster, province: &Province, name: &str, way: &str) -> PathBuf {
@@ -25,6 +26,38 @@ fn password(dir: &Path, name: &str, text: &str) -> PathBuf {
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     path
+}
+
+/// A command of the program, which also knows the password for PLAIN.
+fn command(args: &[&str], config: &Path) -> Command {
+    let mut command = fenghuo();
+    command.env("FENGHUO_TEST_PASSWORD", "plain-secret");
+    command
+        .args(args)
+        .args(["--config", config.to_str().unwrap()]);
+    command
+}
+
+/// Makes topics of its own, runs, and finds the warnings in them.
+fn comes_in(cluster: &Cluster, config: &Path, (name, lines): (&str, &[String])) {
+    let shape = ["--partitions", "2", "--replication", "1"];
+    succeed(command(&["topics", "create"], config).args(shape));
+    succeed(&mut command(&["topics", "check"], config));
+    succeed(&mut command(&["run", "--until-end"], config));
+    let told = cluster.read(&format!("{name}.{WARNINGS}"));
+    assert_eq!(compare(&told, lines, Same::Ids), 0, "{name}");
+    println!(
+        "{name}: {} warnings, equal to the embedded run",
+        lines.len()
+    );
+}
+
+fn is_refused(config: &Path, (name, reason): (&str, &str)) {
+    let output = command(&["topics", "check"], config).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{name} comes in");
+    assert!(error.contains(reason), "{name}: {error}");
+    assert!(!error.contains("sesame"), "{name}: {error}");
 }
 
 #[test]
@@ -56,33 +89,9 @@ fn secure_ways_in_are_those_of_the_configuration_and_no_others() {
             of_sasl("PLAIN", "sasl_password_env = \"FENGHUO_TEST_PASSWORD\""),
         ),
     ];
-    let run = |args: &[&str], config: &Path| {
-        let mut command = fenghuo();
-        command.env("FENGHUO_TEST_PASSWORD", "plain-secret");
-        command
-            .args(args)
-            .args(["--config", config.to_str().unwrap()]);
-        command
-    };
     for (name, way) in ways {
         let config = config(&cluster, &province, name, &way);
-        let create = [
-            "topics",
-            "create",
-            "--partitions",
-            "2",
-            "--replication",
-            "1",
-        ];
-        succeed(&mut run(&create, &config));
-        succeed(&mut run(&["topics", "check"], &config));
-        succeed(&mut run(&["run", "--until-end"], &config));
-        let told = cluster.read(&format!("{name}.{WARNINGS}"));
-        assert_eq!(compare(&told, &lines, Same::Ids), 0, "{name}");
-        println!(
-            "{name}: {} warnings, equal to the embedded run",
-            lines.len()
-        );
+        comes_in(&cluster, &config, (name, &lines));
     }
     let refused = [
         (
@@ -103,10 +112,6 @@ fn secure_ways_in_are_those_of_the_configuration_and_no_others() {
     ];
     for (name, way, reason) in refused {
         let config = config(&cluster, &province, name, &way);
-        let output = run(&["topics", "check"], &config).output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{name} comes in");
-        assert!(error.contains(reason), "{name}: {error}");
-        assert!(!error.contains("sesame"), "{name}: {error}");
+        is_refused(&config, (name, reason));
     }
 }
