@@ -25,7 +25,8 @@ pub(crate) fn fenghuo() -> Command {
 pub(crate) fn succeed(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {error}");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{command:?}: {error}{told}");
     String::from_utf8(output.stdout).unwrap()
 }
 

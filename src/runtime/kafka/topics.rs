@@ -6,6 +6,7 @@
 
 use super::client::{ANSWER, Heard, Settings, SettingsError};
 use super::sink::topic_of;
+use crate::runtime::clock::Stopwatch;
 use crate::runtime::config::cluster::ClusterConfig;
 use crate::runtime::config::{Config, SourceKind};
 use crate::runtime::sink::OutputKind;
@@ -16,8 +17,13 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::metadata::Metadata;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long new topics are waited for, µs, and how often they are looked for.
+const SHOWN_US: u64 = 10_000_000;
+const SHOWN_EVERY: Duration = Duration::from_millis(100);
 
 /// How new topics are made.
 #[derive(Debug, Clone, Copy)]
@@ -244,7 +250,7 @@ impl Topics {
         }
     }
 
-    /// Makes the topics that are missing and are written; gives their names.
+    /// Makes the topics that are missing and are written, and waits until the cluster shows them.
     pub fn create(&self, missing: &[String], shape: Shape) -> Result<(), TopicsError> {
         let client = self.client()?;
         let retention = shape.retention_ms.to_string();
@@ -287,7 +293,34 @@ impl Topics {
                 return Err(TopicsError::Refused { topic, why });
             }
         }
-        Ok(())
+        self.await_shown(missing)
+    }
+
+    /// A topic is made when the controller says so; a moment later every broker knows it and its partitions have leaders.
+    fn await_shown(&self, made: &[String]) -> Result<(), TopicsError> {
+        let watch = Stopwatch::start();
+        loop {
+            let metadata = self.metadata()?;
+            let mut left = made.iter().filter(|name| {
+                let mut topics = metadata.topics().iter();
+                let found = topics.find(|t| t.name() == **name && t.error().is_none());
+                let is_led = |t: &MetadataTopic| {
+                    !t.partitions().is_empty() && t.partitions().iter().all(|p| 0 <= p.leader())
+                };
+                !found.is_some_and(is_led)
+            });
+            let Some(topic) = left.next() else {
+                return Ok(());
+            };
+            if SHOWN_US < watch.elapsed_us() {
+                tracing::warn!(
+                    topic,
+                    "the topic was made, but the cluster does not show it yet"
+                );
+                return Ok(());
+            }
+            std::thread::park_timeout(SHOWN_EVERY);
+        }
     }
 }
 
