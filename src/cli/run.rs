@@ -68,7 +68,8 @@ pub(super) fn run_config(
     let doors = Doors::open(config, &mut job, &clock, until_end)?;
     let progress = Progress::new("records", None);
     let mut watchers: Vec<&dyn run::Watch> = vec![digest, &progress];
-    watchers.push(&doors);
+    let seen = doors.of(0);
+    watchers.push(&seen);
     let report = run::run(job, &stop, &Watchers(watchers));
     progress.finish();
     doors.close()?;
@@ -87,14 +88,17 @@ fn share(
     let key = personal_key(config, &parts)?;
     let stop = Arc::new(AtomicBool::new(false));
     signal::stop_on_signal(Arc::clone(&stop));
-    let process = Process::new(config, parts, key, (base, args.until_end))?;
+    let mut process = Process::new(config, parts, key, (base, args.until_end))?;
+    let doors = process.open_doors(&Clock::System)?;
     let role = Role {
         ingests: args.role != RoleArg::Engine,
         judges: args.role != RoleArg::Ingest,
     };
     let progress = Progress::new("records", None);
-    let done = process.run(role, &stop, &Watchers(vec![digest, &progress]));
+    let watchers = Watchers(vec![digest, &progress]);
+    let done = process.run(role, &stop, (&watchers, Some(&doors)));
     progress.finish();
+    doors.close()?;
     Ok(done?)
 }
 

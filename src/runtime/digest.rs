@@ -179,6 +179,13 @@ impl Watch for Watchers<'_> {
         self.0.iter().for_each(|w| w.delivered(deliveries));
     }
 
+    fn ingested(&self, accounts: &mut dyn Iterator<Item = (&str, &Account)>) {
+        let accounts: Vec<_> = accounts.collect();
+        self.0
+            .iter()
+            .for_each(|w| w.ingested(&mut accounts.iter().copied()));
+    }
+
     fn source_fault(&self, message: &str) {
         self.0.iter().for_each(|w| w.source_fault(message));
     }

@@ -2,6 +2,10 @@
 //!
 //! Without `[http]` in the configuration nothing listens; metrics are counted all the same, at no cost worth naming.
 
+mod seen;
+
+pub use self::seen::Seen;
+use self::seen::Share;
 use super::alert::{Alerts, AlertsError};
 use super::assembly::{AssemblyError, alertmanagers, personal_key_bytes};
 use super::clock::Clock;
@@ -10,30 +14,19 @@ use super::config::{Config, HttpConfig, SourceKind};
 use super::http::behind::Health;
 use super::http::{Doors as Behind, Limits, ServeError, Server, StartError};
 use super::journal::Head;
-use super::keeper::Delivery;
-use super::metrics::{
-    ConnectorMetrics, Metrics, Outcome as Became, RuleMetrics, SanctionStatus, Transition as Told,
-};
-use super::pipeline::Stepped;
+use super::kafka::tally::Tally;
+use super::metrics::{ClusterMetrics, ConnectorMetrics, Metrics, RuleMetrics};
 use super::rollout::Reloader;
 use super::rollout::watching::{Watching, watch};
-use super::run::{Durable, Job, Watch};
-use super::service::{AuditLog, QUESTIONS_MAX, Service};
+use super::run::{Job, Question};
+use super::service::{AuditLog, Elsewhere, QUESTIONS_MAX, Service};
 use super::source::{Lane, PushLane, PushQueue};
 use crate::engine::connector::Connector;
-use crate::engine::desk::sanction::Stand;
-use crate::engine::episode::Transition;
-use crate::engine::input::Outcome;
-use crate::engine::province::Province;
-use crate::engine::reject::RejectCode;
 use crate::engine::rule::RuleSet;
-use crate::engine::settle::standing;
 use crate::engine::time::EventTime;
-use crate::engine::warning::Message;
-use crate::engine::work::Sent;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 /// Why the doors do not open.
@@ -62,8 +55,8 @@ pub struct Doors {
     clock: Clock,
     counts: BTreeMap<String, Arc<ConnectorMetrics>>,
     rules: Mutex<Vec<RuleMetrics>>,
-    /// What was stepped and is not yet durable, batch by batch.
-    pending: Mutex<VecDeque<Vec<Message>>>,
+    /// What each run has told.
+    shares: Mutex<BTreeMap<u32, Share>>,
     server: Option<(Server, oneshot::Sender<()>)>,
     alerts: Vec<Alerts>,
     _watching: Option<Watching>,
@@ -103,7 +96,7 @@ impl Doors {
             clock.clone(),
             Arc::clone(&reloader),
         ));
-        let counts = connector_metrics(job, &metrics, clock);
+        let counts = connector_metrics(&job.connectors, &metrics, clock);
         let rules = rule_metrics(&metrics, &job.rules.0);
         let alerts = tellers(config, &metrics, clock, until_end)?;
         // A run to the end of its sources changes no rules on the way.
@@ -143,11 +136,94 @@ impl Doors {
             clock: clock.clone(),
             counts,
             rules: Mutex::new(rules),
-            pending: Mutex::default(),
+            shares: Mutex::default(),
             server,
             alerts,
             _watching: watching,
         })
+    }
+
+    /// Opens the doors of a process in a cluster, whose runs come and go with their partitions; what they ask of a run comes
+    /// out of the receiver. Pushed records, acts of officers and other rules are not taken.
+    pub fn shared(
+        config: &Config,
+        (set, connectors): (&RuleSet, &[Arc<Connector>]),
+        (clock, kafka): (&Clock, Tally),
+        elsewhere: Arc<dyn Elsewhere>,
+    ) -> Result<(Self, Receiver<Question>), DoorsError> {
+        let metrics = Arc::new(Metrics::new(clock.now()));
+        look_around(config, &metrics);
+        metrics.kafka.watch(&kafka);
+        let health = Arc::new(Health::default());
+        let (sender, receiver) = sync_channel(QUESTIONS_MAX);
+        let reloader = Reloader::new(config.rules.clone(), sender.clone(), clock.clone());
+        let service = Service::new(
+            BTreeMap::new(),
+            sender,
+            Arc::clone(&health),
+            clock.clone(),
+            Arc::new(reloader),
+        );
+        let service = Arc::new(service.shared(elsewhere));
+        let counts = connector_metrics(connectors, &metrics, clock);
+        let rules = rule_metrics(&metrics, set);
+        let server = match &config.http {
+            None => None,
+            Some(http) => {
+                let audit = AuditLog::open(config.audit.clone(), clock.clone())?;
+                let behind = Behind {
+                    ingest: Arc::<Service>::clone(&service),
+                    read: Arc::<Service>::clone(&service),
+                    control: Arc::<Service>::clone(&service),
+                    audit: Arc::new(audit),
+                    health: Arc::clone(&health),
+                    metrics: Arc::clone(&metrics),
+                    clock: clock.clone(),
+                };
+                Some(serve(http, behind)?)
+            }
+        };
+        let doors = Self {
+            metrics,
+            service,
+            health,
+            clock: clock.clone(),
+            counts,
+            rules: Mutex::new(rules),
+            shares: Mutex::default(),
+            server,
+            alerts: Vec::new(),
+            _watching: None,
+        };
+        Ok((doors, receiver))
+    }
+
+    /// The doors, as one run is seen through them: of a partition, or 0, the only one.
+    pub fn of(&self, number: u32) -> Seen<'_> {
+        Seen {
+            doors: self,
+            number,
+        }
+    }
+
+    /// What is counted of a cluster.
+    pub fn cluster(&self) -> ClusterMetrics {
+        self.metrics.cluster()
+    }
+
+    /// From now on the process does its work.
+    pub fn ready(&self) {
+        self.health.set_recovered();
+        self.health.set_sources_running(true);
+        self.metrics.ready.set(1);
+    }
+
+    fn in_force(&self, set: &RuleSet) {
+        self.metrics.rule_set(set.hash(), self.clock.now());
+        let year = set.calendar().published_through().unwrap_or(1970);
+        if let Some((last, _)) = EventTime::parse(&format!("{year}-12-31")) {
+            self.metrics.calendar_until(last);
+        }
     }
 
     /// Closes them: no new connection, answers under way are finished.
@@ -162,154 +238,10 @@ impl Doors {
             }
         }
     }
-
-    /// Counts what is about to leave and keeps it until it is durable.
-    fn told(&self, outcome: &Outcome) {
-        self.metrics.disposal().count(&outcome.sent);
-        super::refusals::log(&outcome.sent);
-        let messages: Vec<Message> = outcome.sent.iter().map(|s| s.message.clone()).collect();
-        for message in &messages {
-            if let Message::Warning(w) = message {
-                let told = match w.transition {
-                    Transition::Raised => Told::Raised,
-                    Transition::Revised => Told::Revised,
-                    Transition::Withdrawn => Told::Withdrawn,
-                    Transition::Ended | Transition::Closed => Told::Ended,
-                };
-                let region = (!w.region.is_empty()).then_some(w.region.as_str());
-                let of = (w.level, w.rule_id.as_str());
-                self.metrics.warnings().told(of, region, told);
-            }
-        }
-        self.pending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(messages);
-    }
-
-    /// Takes up how warnings and proposals stand.
-    fn posted(&self, messages: Vec<Message>) {
-        for alerts in &self.alerts {
-            alerts.post(&messages);
-        }
-        self.service.post(messages);
-    }
-
-    fn count_open(&self) {
-        self.service
-            .with_standing(|standing| self.metrics.warnings().open(standing));
-    }
-
-    fn desk(&self, province: &Province) {
-        let counts = province.desk().count();
-        self.metrics.disposal().standing(&counts);
-        let of = |stands: &[Stand]| stands.iter().filter_map(|s| counts.sanctions.get(s)).sum();
-        let lifted = [Stand::Lifted, Stand::Lapsed, Stand::Rejected];
-        for (status, stands) in [
-            (
-                SanctionStatus::Proposed,
-                &[Stand::Proposed, Stand::Halfway][..],
-            ),
-            (SanctionStatus::Confirmed, &[Stand::InForce, Stand::Lifting]),
-            (SanctionStatus::Lifted, &lifted),
-        ] {
-            self.metrics.sanctions(status, of(stands));
-        }
-    }
-
-    fn in_force(&self, set: &RuleSet) {
-        self.metrics.rule_set(set.hash(), self.clock.now());
-        let year = set.calendar().published_through().unwrap_or(1970);
-        if let Some((last, _)) = EventTime::parse(&format!("{year}-12-31")) {
-            self.metrics.calendar_until(last);
-        }
-    }
-
-    fn became(&self, stepped: &Stepped) {
-        let now = self.clock.now();
-        for (connector, account) in &stepped.accounts {
-            let Some(counts) = self.counts.get(connector) else {
-                continue;
-            };
-            counts.records.inc_by(account.read);
-            counts.heard(now);
-            counts.events(Became::Applied, account.applied);
-            counts.events(Became::Duplicate, account.duplicates);
-            counts.events(Became::Stale, account.stale);
-            for (code, count) in &account.refused {
-                let code = RejectCode::ALL.into_iter().find(|c| c.name() == code);
-                match code {
-                    Some(RejectCode::TooOld) => counts.events(Became::TooOld, *count),
-                    Some(code) => counts.refused(code, *count),
-                    None => {}
-                }
-                self.metrics.dead_letters.inc_by(*count);
-            }
-        }
-        for (connector, times) in &stepped.times {
-            let Some(counts) = self.counts.get(connector) else {
-                continue;
-            };
-            counts.watermark(times.newest);
-            for late_ms in &times.late_ms {
-                counts
-                    .lateness_seconds
-                    .observe(seconds(late_ms.saturating_mul(1_000)));
-            }
-        }
-    }
-
-    fn suspensions(&self, province: &Province) {
-        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        for (rule, conduct) in rules.iter().zip(&province.globals.conduct) {
-            let is_suspended = conduct.suspended_since.is_some();
-            rule.suspended.set(i64::from(is_suspended));
-        }
-    }
-
-    fn spoke(&self, province: &Province, stepped: &Stepped) {
-        self.suspensions(province);
-        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        for (rule, firings) in rules.iter().zip(&stepped.outcome.firings) {
-            rule.firings.inc_by(*firings);
-        }
-        for fault in &stepped.outcome.faults {
-            if let Some(rule) = rules.get(fault.fault.rule) {
-                rule.errors.inc();
-            }
-        }
-        for fault in stepped.outcome.faults.iter().take(1) {
-            tracing::warn!(subject = %fault.subject, message = fault.fault.message, "a rule failed");
-        }
-        for (at, ns) in &stepped.outcome.timed {
-            if let Some(rule) = rules.get(*at) {
-                rule.took(*ns);
-            }
-        }
-        self.metrics.rule_checks.inc_by(stepped.outcome.checked);
-        for difference in &stepped.outcome.differences {
-            if let Some(rule) = rules.get(difference.fault.rule) {
-                rule.differences.inc();
-            }
-            tracing::error!(subject = %difference.subject, message = difference.fault.message, "a rule is not run as it is written");
-        }
-        for at in &stepped.outcome.suspended {
-            let id = province
-                .set()
-                .rules()
-                .get(*at)
-                .map_or("", |r| r.manifest().id.as_ref());
-            tracing::error!(
-                rule = id,
-                "rule suspended: it keeps failing; mend it and reload, what it owes is judged then"
-            );
-        }
-        self.metrics.logical_clock(province.clock());
-    }
 }
 
 fn connector_metrics(
-    job: &Job,
+    connectors: &[Arc<Connector>],
     metrics: &Metrics,
     clock: &Clock,
 ) -> BTreeMap<String, Arc<ConnectorMetrics>> {
@@ -317,7 +249,7 @@ fn connector_metrics(
         let counts = metrics.connector(c.id(), c.silence_hours(), clock.now());
         (c.id().to_owned(), counts)
     };
-    job.connectors.iter().map(one).collect()
+    connectors.iter().map(one).collect()
 }
 
 fn serve(http: &HttpConfig, behind: Behind) -> Result<(Server, oneshot::Sender<()>), StartError> {
@@ -404,111 +336,6 @@ fn rule_metrics(metrics: &Metrics, set: &RuleSet) -> Vec<RuleMetrics> {
     let lines = manifests().map(|m| (&m.id, m.line.as_ref()));
     metrics.warnings().set_lines(lines);
     manifests().map(|m| metrics.rule(&m.id)).collect()
-}
-
-impl Watch for Doors {
-    fn recovered(&self, province: &Province, head: &Head, replayed: u64) {
-        let court = province.court();
-        for shard in province.shards() {
-            for subject in shard.subjects() {
-                self.posted(standing(&court, &subject));
-            }
-        }
-        self.count_open();
-        self.desk(province);
-        self.health.set_recovered();
-        self.health.set_sources_running(true);
-        self.metrics.ready.set(1);
-        self.in_force(province.set());
-        self.service.show_rules(province);
-        tracing::info!(commit = head.commit, replayed, clock = %province.clock(), "state recovered");
-    }
-
-    fn stepped(&self, province: &Province, stepped: &Stepped) {
-        self.became(stepped);
-        self.spoke(province, stepped);
-        let is_task = |sent: &Sent| matches!(sent.message, Message::Task(_));
-        if stepped.outcome.sent.iter().any(is_task) {
-            self.desk(province);
-        }
-        self.metrics.disposal().inspected(province, stepped);
-        self.told(&stepped.outcome);
-    }
-
-    fn adopted(&self, outcome: &Outcome) {
-        self.told(outcome);
-    }
-
-    fn delivered(&self, deliveries: &[Delivery]) {
-        for delivery in deliveries {
-            let sink = self.metrics.sink(&delivery.sink);
-            sink.deliveries.inc_by(delivery.delivered);
-            sink.failures.inc_by(delivery.failures);
-        }
-        let waiting = deliveries.iter().map(|d| d.waiting).max().unwrap_or(0);
-        self.metrics
-            .outbox_entries
-            .set(i64::try_from(waiting).unwrap_or(i64::MAX));
-        let oldest = deliveries.iter().filter_map(|d| d.oldest_ms).max();
-        let now = self.clock.now();
-        self.metrics.outbox_oldest(
-            oldest.map(|ms| now.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX).saturating_neg())),
-        );
-    }
-
-    fn durable(&self, durable: &Durable) {
-        let messages = self
-            .pending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front();
-        let any = messages.as_ref().is_some_and(|m| !m.is_empty());
-        self.posted(messages.unwrap_or_default());
-        if any {
-            self.count_open();
-        }
-        if durable.is_rules {
-            return;
-        }
-        for (receipt, what) in &durable.receipts {
-            self.service.settle(*receipt, what.read, what.refused_total);
-        }
-        let records = u64::try_from(durable.records).unwrap_or(0);
-        self.metrics
-            .end_to_end(durable.latency_us, records, self.clock.now());
-        self.metrics
-            .commit_seconds
-            .observe(seconds(durable.commit_us));
-        self.metrics
-            .journal_bytes
-            .set(i64::try_from(durable.journal_bytes).unwrap_or(i64::MAX));
-        self.metrics
-            .state_bytes
-            .set(i64::try_from(durable.state_bytes).unwrap_or(i64::MAX));
-        for (kind, count) in &durable.subjects {
-            self.metrics.subjects(*kind, *count);
-        }
-    }
-
-    fn source_fault(&self, message: &str) {
-        tracing::error!(message, "a source cannot be read; the others go on");
-    }
-
-    fn rules(&self, province: &Province, failure: Option<&str>) {
-        let set = province.set();
-        if let Some(why) = failure {
-            self.metrics.rule_set_failures.inc();
-            tracing::error!(why, "rules were not loaded; those in force stay");
-            return;
-        }
-        self.in_force(set);
-        self.service.show_rules(province);
-        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) =
-            rule_metrics(&self.metrics, set);
-        self.suspensions(province);
-        self.count_open();
-        tracing::info!(hash = set.hash(), "rules are in force");
-    }
 }
 
 #[expect(

@@ -11,6 +11,7 @@
 //! errors   none: a row that cannot be registered is a bug, and a test registers all of them
 
 pub mod around;
+pub mod cluster;
 pub mod disposal;
 pub mod exchange;
 pub mod kafka;
@@ -25,6 +26,7 @@ use crate::engine::event::SubjectKind;
 use crate::engine::reject::RejectCode;
 use crate::engine::time::EventTime;
 use around::Around;
+pub use cluster::{Behind, ClusterMetrics};
 pub use disposal::DisposalMetrics;
 pub use exchange::ExchangeMetrics;
 use kafka::KafkaMetrics;
@@ -149,6 +151,7 @@ pub struct Metrics {
     /// How far topics are read.
     pub kafka: KafkaMetrics,
     exchange: ExchangeMetrics,
+    cluster: ClusterMetrics,
     disposal: DisposalMetrics,
     rule_set_since: IntGauge,
     calendar_until: IntGauge,
@@ -224,6 +227,7 @@ impl Metrics {
             ),
             around: Around::register(r),
             kafka: KafkaMetrics::register(r),
+            cluster: cluster_metrics(r),
             disposal: DisposalMetrics::register(r),
             rule_set_since: r.int_gauge("fenghuo_rule_set_loaded_timestamp_seconds"),
             calendar_until: r.int_gauge("fenghuo_calendar_until_timestamp_seconds"),
@@ -293,6 +297,11 @@ impl Metrics {
     /// The counts of the national exchange.
     pub fn exchange(&self) -> ExchangeMetrics {
         self.exchange.clone()
+    }
+
+    /// What is counted of a cluster.
+    pub fn cluster(&self) -> ClusterMetrics {
+        self.cluster.clone()
     }
 
     /// What is counted of disposal and sanctions.
@@ -372,6 +381,22 @@ impl Metrics {
         let _ = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text);
         text
     }
+}
+
+fn cluster_metrics(r: &Registrar<'_>) -> ClusterMetrics {
+    let histogram = |name| r.histogram(name, cluster::BUCKETS_SECONDS);
+    ClusterMetrics::new(
+        &r.int_gauges("fenghuo_cluster_partitions"),
+        &r.int_counters("fenghuo_cluster_claims_total"),
+        (
+            r.int_counter("fenghuo_cluster_void_records_total"),
+            r.int_gauges("fenghuo_cluster_behind_records"),
+        ),
+        (
+            histogram("fenghuo_cluster_append_seconds"),
+            histogram("fenghuo_cluster_take_over_seconds"),
+        ),
+    )
 }
 
 impl Families {

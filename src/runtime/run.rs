@@ -13,7 +13,7 @@
 use super::archive::keep::Keep;
 use super::clock::{Clock, Stopwatch};
 use super::exchange::worker::Exchange;
-use super::journal::{Head, read_scope};
+use super::journal::{Account, Head, read_scope};
 use super::kafka::tally::Tally;
 use super::keeper::{Commit, Delivery, KeepError, Keeper};
 use super::logging::chain;
@@ -142,6 +142,8 @@ pub trait Watch: Sync {
     fn recovered(&self, _province: &Province, _head: &Head, _replayed: u64) {}
     /// A batch was stepped.
     fn stepped(&self, _province: &Province, _stepped: &Stepped) {}
+    /// Records were read and written on for others to judge; what came of them, by connector.
+    fn ingested(&self, _accounts: &mut dyn Iterator<Item = (&str, &Account)>) {}
     /// A batch is durable and its messages have left.
     fn durable(&self, _durable: &Durable) {}
     /// What came of deliveries since this was last said, by sink; also while nothing arrives.

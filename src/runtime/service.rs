@@ -59,6 +59,13 @@ pub struct Service {
     health: Arc<Health>,
     clock: Clock,
     reloader: Arc<Reloader>,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
+}
+
+/// Knows which subjects are with other processes.
+pub trait Elsewhere: Send + Sync + std::fmt::Debug {
+    /// Where a subject is, in words, if it is not with this process.
+    fn elsewhere(&self, key: &SubjectKey) -> Option<String>;
 }
 
 impl Service {
@@ -81,7 +88,29 @@ impl Service {
             health,
             clock,
             reloader,
+            elsewhere: None,
         }
+    }
+
+    /// The same for a process that shares the subjects with others.
+    #[must_use]
+    pub fn shared(self, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        Self {
+            elsewhere: Some(elsewhere),
+            ..self
+        }
+    }
+
+    /// Lets go of the warnings on some subjects, which another process tells of from now on.
+    pub fn forget(&self, is_of: &dyn Fn(&str) -> bool) {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.board.retain(|_, warning| {
+            let is_gone = is_of(&warning.subject);
+            if is_gone && warning.status == Status::Open {
+                standing.add(warning.level, &warning.rule_id, warning.score, -1);
+            }
+            !is_gone
+        });
     }
 
     /// Takes up what left.
@@ -191,6 +220,10 @@ impl Ingest for Service {
 }
 
 impl ReadModel for Service {
+    fn elsewhere(&self, key: &SubjectKey) -> Option<String> {
+        self.elsewhere.as_ref()?.elsewhere(key)
+    }
+
     fn subject(&self, key: &SubjectKey) -> Option<Value> {
         self.look(key, |province, subject| {
             subject.map(|subject| super::describe::describe(province, subject))
@@ -263,6 +296,10 @@ impl ReadModel for Service {
 
 impl Control for Service {
     fn act(&self, actor: &str, act: &Act) -> Result<Value, ActError> {
+        if self.elsewhere.is_some() {
+            let what = "this process shares the subjects with others: rules change with a restart of each, acts of officers need one process without [cluster]";
+            return Err(ActError::Refused(what.to_owned()));
+        }
         match act {
             Act::ReloadRules => match self.reloader.reload() {
                 Ok(hash) => Ok(json!({ "rule_set": hash })),

@@ -9,6 +9,7 @@ use crate::feeds::{Province, fenghuo, succeed};
 use crate::{Same, WARNINGS, compare, setting};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
@@ -84,6 +85,48 @@ struct Trial {
     lines: Vec<String>,
     cluster: Cluster,
     count: usize,
+    /// Where the doors of each process are.
+    ports: BTreeMap<&'static str, u16>,
+    /// How many followers configurations that are written from now on ask for.
+    standby: std::cell::Cell<u32>,
+}
+
+/// A port on which nobody listens.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// As it stands in a path.
+fn escaped(text: &str) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b':';
+    let escape = |byte: u8| match byte {
+        byte if is_plain(&byte) => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+/// A take-over: how long it took, ms, and how many records of the log were read for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Took {
+    ms: u64,
+    records: u64,
+}
+
+/// The middle one and the one below which 99 of 100 are, ms.
+fn quantiles(mut took: Vec<Took>) -> String {
+    took.sort_unstable();
+    let at = |percent: usize| {
+        let place = (took.len() * percent / 100).min(took.len().saturating_sub(1));
+        took.get(place).map_or(0, |took| took.ms)
+    };
+    format!(
+        "{} take-overs, p50 {} ms, p99 {} ms",
+        took.len(),
+        at(50),
+        at(99)
+    )
 }
 
 impl Trial {
@@ -105,6 +148,8 @@ impl Trial {
             lines,
             cluster,
             count,
+            ports: ["a", "b", "i"].map(|name| (name, free_port())).into(),
+            standby: std::cell::Cell::new(1),
         };
         let config = trial.config("a", "");
         let create = [
@@ -122,8 +167,9 @@ impl Trial {
     }
 
     fn config(&self, instance: &str, more: &str) -> PathBuf {
+        let (standby, port) = (self.standby.get(), self.ports[instance]);
         let cluster = format!(
-            "[cluster]\ninstance = \"{instance}\"\nsession_timeout_ms = {SESSION_MS}\ncopy_after_kb = 512\n"
+            "[cluster]\ninstance = \"{instance}\"\nsession_timeout_ms = {SESSION_MS}\nstandby = {standby}\ncopy_after_kb = 512\n[http]\nlisten = \"127.0.0.1:{port}\"\n[audit]\npath = \"audit-{instance}.jsonl\"\n"
         );
         self.province
             .configure_as(&self.cluster, instance, (&cluster, more))
@@ -178,41 +224,98 @@ impl Trial {
         tail
     }
 
-    /// How long take-overs took, ms, in rising order.
-    fn take_overs(&self) -> Vec<u64> {
-        let mut took: Vec<u64> = ["a", "b"]
-            .iter()
-            .flat_map(|instance| {
-                let text = std::fs::read_to_string(self.log(instance)).unwrap_or_default();
-                let took = |line: &str| {
-                    let value: serde_json::Value = serde_json::from_str(line).ok()?;
-                    let fields = value.get("fields").unwrap_or(&value);
-                    let is_it = fields["message"] == "partition taken over";
-                    is_it.then(|| fields["took_ms"].as_u64()).flatten()
-                };
-                text.lines().filter_map(took).collect::<Vec<_>>()
-            })
-            .collect();
-        took.sort_unstable();
-        took
+    /// What a process has logged under a message, in order.
+    fn logged(&self, instance: &str, message: &str) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.log(instance)).unwrap_or_default();
+        let fields = |line: &str| {
+            let value: serde_json::Value = serde_json::from_str(line).ok()?;
+            let fields = value.get("fields").unwrap_or(&value).clone();
+            (fields["message"] == message).then_some(fields)
+        };
+        text.lines().filter_map(fields).collect()
+    }
+
+    /// What the doors of a process answer: status and body.
+    fn ask(&self, instance: &str, path: &str) -> (u16, String) {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.ports[instance])).unwrap();
+        stream.set_read_timeout(Some(SHORT)).unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        (status, body.to_owned())
+    }
+
+    /// What a process shows of a metric.
+    fn shown(&self, instance: &str, series: &str) -> u64 {
+        let (_, text) = self.ask(instance, "/metrics");
+        let value = text.lines().find_map(|line| line.strip_prefix(series));
+        value.unwrap_or("0").trim().parse().unwrap()
+    }
+
+    /// Of two processes that share the partitions, the one that owns a subject tells of it, the other one says so.
+    fn look_through_doors(&self, standby: u32) {
+        let of = |name: &str, role: &str| {
+            self.shown(
+                name,
+                &format!("fenghuo_cluster_partitions{{role=\"{role}\"}}"),
+            )
+        };
+        assert_eq!((of("a", "engine"), of("b", "engine")), (4, 4));
+        let followed = of("a", "standby") + of("b", "standby");
+        assert_eq!(followed > 0, 0 < standby, "{followed} followed");
+        for line in self.lines.iter().take(30) {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let path = format!(
+                "/api/v1/subjects/{}",
+                escaped(value["subject"].as_str().unwrap())
+            );
+            let mut answers = ["a", "b"].map(|name| self.ask(name, &path));
+            answers.sort();
+            let [(here, told), (there, said)] = answers;
+            assert_eq!((here, there), (200, 421), "{told} {said}");
+            assert!(said.contains("in partition"), "{said}");
+        }
+    }
+
+    fn take_overs(&self, instance: &str) -> Vec<Took> {
+        let logged = self.logged(instance, "partition taken over");
+        let took = |fields: &serde_json::Value| Took {
+            ms: fields["took_ms"].as_u64().unwrap(),
+            records: fields["records"].as_u64().unwrap(),
+        };
+        logged.iter().map(took).collect()
+    }
+
+    /// Waits until a process has logged a message so often.
+    fn await_logged(&self, instance: &str, (message, count): (&str, usize)) {
+        let started = Instant::now();
+        while self.logged(instance, message).len() < count {
+            let limit = Duration::from_mins(1);
+            let tail = || self.tail();
+            assert!(
+                started.elapsed() < limit,
+                "{instance} does not say \"{message}\" {count} times: {}",
+                tail()
+            );
+            let_pass(Duration::from_millis(200));
+        }
     }
 
     fn report(&self, what: &str) {
         let read = self.cluster.read(WARNINGS);
         let duplicates = compare(&read, &self.lines, Same::Bytes);
         compare_remarks(&self.cluster, &self.province);
-        let took = self.take_overs();
-        let at = |percent: usize| {
-            let place = (took.len() * percent / 100).min(took.len().saturating_sub(1));
-            took.get(place).copied().unwrap_or(0)
-        };
+        let took = ["a", "b"].iter().flat_map(|name| self.take_overs(name));
         println!(
-            "{} records, {what}: {} warnings, equal to the embedded run, {duplicates} duplicates; {} take-overs, p50 {} ms, p99 {} ms",
+            "{} records, {what}: {} warnings, equal to the embedded run, {duplicates} duplicates; {}",
             self.count,
             self.lines.len(),
-            took.len(),
-            at(50),
-            at(99)
+            quantiles(took.collect())
         );
     }
 }
@@ -328,4 +431,47 @@ fn shared_partitions_are_made_again_when_the_state_is_deleted() {
     let after = trial.cluster.read(WARNINGS).len();
     assert_eq!(after, before.1, "nothing is told again");
     trial.report("state deleted twice");
+}
+
+#[test]
+fn shared_partitions_are_taken_over_by_who_stands_by_without_reading_their_logs() {
+    let trial = Trial::new(setting("FENGHUO_KAFKA_EVENTS", 20_000));
+    let mut running = trial.start("a", "engine", "");
+    let mut all = [Some(trial.start("i", "ingest", "")), None];
+    trial.await_all(trial.limit(), &mut all);
+    let mut rounds = Vec::new();
+    for (standby, stays) in [(0, "b"), (1, "a")] {
+        trial.standby.set(standby);
+        let state = trial.province.dir.join(format!("state-{stays}"));
+        if state.exists() {
+            std::fs::remove_dir_all(state).unwrap();
+        }
+        let before = trial.take_overs(stays).len();
+        let other = trial.start(stays, "engine", "");
+        trial.await_logged(stays, ("partition taken over", before + 4));
+        if 0 < standby {
+            trial.await_logged(stays, ("followed to the end", 4));
+        }
+        trial.look_through_doors(standby);
+        running.kill();
+        trial.await_logged(stays, ("partition taken over", before + 8));
+        rounds.push(trial.take_overs(stays).split_off(before + 4));
+        running = other;
+    }
+    running.stop();
+    let (without, with) = (rounds.remove(0), rounds.remove(0));
+    let records = |round: &[Took]| round.iter().map(|took| took.records).sum::<u64>();
+    println!(
+        "without standby: {}, {} records read; with: {}, {} records read",
+        quantiles(without.clone()),
+        records(&without),
+        quantiles(with.clone()),
+        records(&with)
+    );
+    // Its own claims are all that is new.
+    assert!(
+        records(&with) <= 8 && 8 < records(&without),
+        "{with:?} {without:?}"
+    );
+    trial.report("taken over twice");
 }

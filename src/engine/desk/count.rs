@@ -23,6 +23,23 @@ pub struct Counts {
     pub halted: i64,
 }
 
+impl Counts {
+    /// Adds what is counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        fn add<K: Ord + Copy>(to: &mut BTreeMap<K, i64>, from: &BTreeMap<K, i64>) {
+            for (key, count) in from {
+                *to.entry(*key).or_default() += count;
+            }
+        }
+        add(&mut self.cases, &other.cases);
+        add(&mut self.sanctions, &other.sanctions);
+        add(&mut self.unclaimed, &other.unclaimed);
+        self.overdue += other.overdue;
+        self.undated += other.undated;
+        self.halted += other.halted;
+    }
+}
+
 impl Desk {
     /// How many cases stand in each state, and of those how many are overdue or have no computable deadline.
     pub fn count(&self) -> Counts {

@@ -19,6 +19,9 @@
 
 #[cfg(test)]
 mod model;
+mod standby;
+
+pub use standby::standbys;
 
 use super::event::SubjectKey;
 use serde::{Deserialize, Serialize};

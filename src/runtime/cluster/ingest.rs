@@ -108,7 +108,11 @@ pub(super) fn ingest(
         last_minute = minute.unwrap_or(last_minute);
         let (pull, commit) = stage.turn(minute, job.clock.is_some(), watch)?;
         match commit {
-            Some(commit) => keeper.commit(commit)?,
+            Some(commit) => {
+                let accounts = commit.accounts.clone();
+                keeper.commit(commit)?;
+                watch.ingested(&mut accounts.iter().map(|(id, account)| (id.as_str(), account)));
+            }
             None if matches!(pull, Pull::Done) => break,
             None => {
                 keeper.idle()?;

@@ -9,14 +9,19 @@ use crate::runtime::clock::Stopwatch;
 use crate::runtime::kafka::Settings;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
+use rdkafka::groups::GroupMemberInfo;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, TopicPartitionList};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a member that was told to give everything back waits for what it gets instead, µs.
 const BETWEEN_US: u64 = 15_000_000;
+/// How long the broker may take to list members.
+const MEMBERS: Duration = Duration::from_secs(2);
+/// A UUID as text, which the broker puts after the name of a member.
+const UUID_CHARS: usize = 36;
 
 /// Why there is no membership.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +50,14 @@ pub struct Group {
     pub instance: String,
     /// How long a member may be silent before its partitions go to others, ms.
     pub session_timeout_ms: u64,
+}
+
+impl Group {
+    /// What stands after the name of a process in `instance`.
+    fn suffix(&self) -> String {
+        let stage = self.id.rsplit('-').next().unwrap_or_default();
+        format!("-{stage}")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +89,38 @@ impl ConsumerContext for Ears {
             wish.between = None;
         }
     }
+}
+
+/// The name of a process from the number that the broker gave its membership: `name-ingest-<uuid>`.
+fn name_of<'m>(member: &'m str, suffix: &str) -> Option<&'m str> {
+    let end = member.len().checked_sub(UUID_CHARS + 1)?;
+    member.get(..end)?.strip_suffix(suffix)
+}
+
+/// The partitions of a topic in an assignment: version (i16), topics, each with its partitions; all lengths i32, names i16.
+fn assigned(mut bytes: &[u8], topic: &str) -> Option<BTreeSet<u32>> {
+    fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+        let (head, rest) = bytes.split_first_chunk::<N>()?;
+        *bytes = rest;
+        Some(*head)
+    }
+    if bytes.is_empty() {
+        return Some(BTreeSet::new());
+    }
+    let mut all = BTreeSet::new();
+    take::<2>(&mut bytes)?;
+    for _ in 0..i32::from_be_bytes(take(&mut bytes)?) {
+        let length = usize::try_from(i16::from_be_bytes(take(&mut bytes)?)).ok()?;
+        let (name, rest) = bytes.split_at_checked(length)?;
+        bytes = rest;
+        for _ in 0..i32::from_be_bytes(take(&mut bytes)?) {
+            let partition = i32::from_be_bytes(take(&mut bytes)?);
+            if name == topic.as_bytes() {
+                all.insert(u32::try_from(partition).ok()?);
+            }
+        }
+    }
+    Some(all)
 }
 
 fn numbers(list: &TopicPartitionList) -> BTreeSet<u32> {
@@ -120,6 +165,25 @@ impl Member {
         Ok(Self { consumer, group })
     }
 
+    /// The members of the group and what each has, as the broker knows it; nothing while it cannot say. Members without a
+    /// name of their own are left out.
+    pub fn members(&self) -> Option<BTreeMap<String, BTreeSet<u32>>> {
+        let list = self
+            .consumer
+            .fetch_group_list(Some(&self.group.id), MEMBERS);
+        let list = list
+            .inspect_err(|error| tracing::debug!(group = %self.group.id, %error, "members"))
+            .ok()?;
+        let mut groups = list.groups().iter();
+        // While partitions change hands nobody has any.
+        let group = groups.find(|g| g.name() == self.group.id && g.state() == "Stable")?;
+        let member = |m: &GroupMemberInfo| {
+            let assigned = assigned(m.assignment().unwrap_or_default(), &self.group.topic)?;
+            Some((name_of(m.id(), &self.group.suffix())?.to_owned(), assigned))
+        };
+        Some(group.members().iter().filter_map(member).collect())
+    }
+
     /// Takes part for a moment; the partitions that this process shall try to own.
     pub fn poll(&self) -> Result<BTreeSet<u32>, MemberError> {
         if let Some(Err(error)) = self.consumer.poll(Duration::from_millis(100)) {
@@ -140,5 +204,27 @@ impl Member {
         } else {
             wish.partitions.clone()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_known_by_its_name_and_its_partitions() {
+        let id = "fenghuo-1-engine-7f2c1c7a-9d5e-4f39-8a83-0a3c0d6f2b11";
+        assert_eq!(name_of(id, "-engine"), Some("fenghuo-1"));
+        assert_eq!(name_of("rdkafka-1", "-engine"), None);
+        let mut bytes = vec![0, 1, 0, 0, 0, 2];
+        for (topic, partitions) in [("other", &[9_i32][..]), ("event", &[0, 3])] {
+            bytes.extend(i16::try_from(topic.len()).unwrap().to_be_bytes());
+            bytes.extend(topic.bytes());
+            bytes.extend(i32::try_from(partitions.len()).unwrap().to_be_bytes());
+            bytes.extend(partitions.iter().flat_map(|p| p.to_be_bytes()));
+        }
+        assert_eq!(assigned(&bytes, "event"), Some(BTreeSet::from([0, 3])));
+        assert_eq!(assigned(&bytes[..9], "event"), None);
+        assert_eq!(assigned(&[], "event"), Some(BTreeSet::new()));
     }
 }

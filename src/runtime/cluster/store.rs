@@ -5,7 +5,7 @@
 //! commit: append ─▶ acknowledged without a gap? ─▶ cache          a gap: read the log; another owner: lost
 //! ```
 //!
-//! The cache is never ahead of the log. One that is damaged, or behind what the log still has, is put aside and made again
+//! The cache is never ahead of the log. One that is damaged is put aside, one that is behind what the log still has goes; both are made again
 //! from the last copy of the whole state and the batches after it. What leaves does so after the commit, so after the
 //! look at gaps: a process that was frozen and wakes up finds the gap and tells nobody anything.
 //!
@@ -18,6 +18,7 @@ use super::log::Log;
 use super::wire::{Delta, Kind, Record, parts};
 use crate::engine::owner::{Acknowledged, Epoch, Reading, acknowledged};
 use crate::runtime::clock::Stopwatch;
+use crate::runtime::metrics::{Behind, ClusterMetrics};
 use crate::runtime::store::{Batch, DiskStore, Ledger, Store, StoreError, VerifyReport, Visit};
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,8 @@ pub struct Claimant {
     pub partitions: u32,
     /// Bytes of log after which a copy of the whole state is written.
     pub copy_after_bytes: u64,
+    /// What is counted.
+    pub metrics: ClusterMetrics,
 }
 
 /// How a take-over went.
@@ -62,6 +65,8 @@ pub struct Cache {
     directory: PathBuf,
     follower: Follower,
     partitions: u32,
+    /// Shows how many records of the log are still to be read.
+    behind: Option<Behind>,
 }
 
 impl std::fmt::Debug for Cache {
@@ -95,7 +100,17 @@ impl Cache {
             directory: directory.to_owned(),
             follower: Follower::new(position, partitions),
             partitions,
+            behind: None,
         })
+    }
+
+    /// The same, which shows how far it is behind its log.
+    #[must_use]
+    pub fn shown_by(self, behind: Behind) -> Self {
+        Self {
+            behind: Some(behind),
+            ..self
+        }
     }
 
     /// How far it is.
@@ -108,11 +123,27 @@ impl Cache {
         self.disk.ledger()
     }
 
-    fn anew(self) -> Result<Self, StoreError> {
-        let (directory, partitions) = (self.directory.clone(), self.partitions);
-        drop(self);
-        aside(&directory)?;
-        Self::open(&directory, partitions)
+    fn anew(self, is_damaged: bool) -> Result<Self, StoreError> {
+        let Self {
+            disk,
+            directory,
+            partitions,
+            behind,
+            ..
+        } = self;
+        drop(disk);
+        if is_damaged {
+            aside(&directory)?;
+        } else {
+            // All that is in it, and more, is in the log.
+            std::fs::remove_dir_all(&directory).map_err(|source| StoreError::Io {
+                doing: "remove",
+                path: directory.clone(),
+                source: std::sync::Arc::new(source),
+            })?;
+        }
+        let cache = Self::open(&directory, partitions)?;
+        Ok(Self { behind, ..cache })
     }
 
     /// Reads what the log has got; a cache that cannot be brought up to it is made anew.
@@ -129,14 +160,14 @@ impl Cache {
                 });
             }
             took.is_rebuilt = true;
-            self = self.anew()?;
+            self = self.anew(false)?;
         }
         match self.follow(log, (low, high), &mut took) {
             Ok(()) => Ok((self, took)),
             Err(StoreError::Unbalanced { .. } | StoreError::Damaged { .. }) if !took.is_rebuilt => {
                 tracing::warn!(directory = %self.directory.display(), "the cache is not what the log says; it is put aside and made again");
                 took.is_rebuilt = true;
-                self = self.anew()?;
+                self = self.anew(true)?;
                 self.follow(log, (low, high), &mut took)?;
                 Ok((self, took))
             }
@@ -154,9 +185,12 @@ impl Cache {
             self.follower.begin_at(low);
         }
         let mut group = Batch::new();
-        let (follower, disk) = (&mut self.follower, &mut self.disk);
+        let (follower, disk, behind) = (&mut self.follower, &mut self.disk, &self.behind);
         log.read((follower.position().next, high), &mut |offset, bytes| {
             took.records += 1;
+            if let Some(behind) = behind {
+                behind.set(high.saturating_sub(offset + 1));
+            }
             match follower.take(offset, bytes)? {
                 None => return Ok(()),
                 Some(Whole::Batch(delta)) => {
@@ -217,7 +251,9 @@ impl Cache {
             cache = caught;
             all.records += took.records;
             all.void += took.void;
+            claimant.metrics.void.inc_by(took.void);
             if cache.follower.claimed_at() == offset {
+                claimant.metrics.won.inc();
                 all.took_us = watch.elapsed_us();
                 let store = LogStore {
                     cache,
@@ -228,6 +264,7 @@ impl Cache {
                 };
                 return Ok((store, all));
             }
+            claimant.metrics.lost.inc();
         }
         Err(StoreError::Lost {
             place: claimant.place.clone(),
@@ -306,7 +343,10 @@ impl LogStore {
 
     /// Appends, and looks whether anybody else did; the offset after the last record when these count.
     fn append(&mut self, records: &[Vec<u8>]) -> Result<u64, StoreError> {
+        let watch = Stopwatch::start();
         let offsets = self.log.append(records)?;
+        let seconds = std::time::Duration::from_micros(watch.elapsed_us()).as_secs_f64();
+        self.claimant.metrics.append_seconds.observe(seconds);
         let expected = self.cache.position().next;
         let next = offsets.last().map_or(expected, |last| last + 1);
         if follow(expected, &offsets) {

@@ -107,7 +107,6 @@ pub(super) fn refuse(config: &Config, parts: &Parts) -> Result<(), ClusterError>
         (config.sinks.alertmanager.is_some(), "[sinks.alertmanager]"),
         (config.exchange.is_some(), "[exchange]"),
         (config.archive.is_some(), "[archive]"),
-        (config.http.is_some(), "[http]"),
     ];
     match others.iter().find(|(is_there, _)| *is_there) {
         Some((_, name)) => refused(

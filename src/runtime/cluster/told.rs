@@ -4,6 +4,7 @@ use super::store::TakeOver;
 use crate::engine::input::Outcome;
 use crate::engine::province::Province;
 use crate::runtime::clock::Stopwatch;
+use crate::runtime::doors::Seen;
 use crate::runtime::journal::Head;
 use crate::runtime::keeper::Delivery;
 use crate::runtime::pipeline::Stepped;
@@ -12,14 +13,28 @@ use crate::runtime::run::{Durable, Watch};
 /// See the module.
 pub(super) struct Owner<'w> {
     pub watch: &'w dyn Watch,
+    /// The doors of the process, as this partition is seen through them.
+    pub seen: Option<Seen<'w>>,
     pub partition: u32,
     pub started: Stopwatch,
     pub took: TakeOver,
 }
 
+impl Owner<'_> {
+    fn each(&self, tell: impl Fn(&dyn Watch)) {
+        tell(self.watch);
+        if let Some(seen) = &self.seen {
+            tell(seen);
+        }
+    }
+}
+
 impl Watch for Owner<'_> {
     fn recovered(&self, province: &Province, head: &Head, replayed: u64) {
         let took_ms = self.started.elapsed_us() / 1_000;
+        if let Some(seen) = &self.seen {
+            seen.took_over(self.started.elapsed_us());
+        }
         let log_ms = self.took.took_us / 1_000;
         tracing::info!(
             partition = self.partition,
@@ -31,30 +46,30 @@ impl Watch for Owner<'_> {
             replayed,
             "partition taken over"
         );
-        self.watch.recovered(province, head, replayed);
+        self.each(|watch| watch.recovered(province, head, replayed));
     }
 
     fn stepped(&self, province: &Province, stepped: &Stepped) {
-        self.watch.stepped(province, stepped);
+        self.each(|watch| watch.stepped(province, stepped));
     }
 
     fn durable(&self, durable: &Durable) {
-        self.watch.durable(durable);
+        self.each(|watch| watch.durable(durable));
     }
 
     fn delivered(&self, deliveries: &[Delivery]) {
-        self.watch.delivered(deliveries);
+        self.each(|watch| watch.delivered(deliveries));
     }
 
     fn source_fault(&self, message: &str) {
-        self.watch.source_fault(message);
+        self.each(|watch| watch.source_fault(message));
     }
 
     fn adopted(&self, outcome: &Outcome) {
-        self.watch.adopted(outcome);
+        self.each(|watch| watch.adopted(outcome));
     }
 
     fn rules(&self, province: &Province, failure: Option<&str>) {
-        self.watch.rules(province, failure);
+        self.each(|watch| watch.rules(province, failure));
     }
 }

@@ -1,4 +1,4 @@
-//! The work of a process in a cluster: what is refused, who owns what, one run a partition.
+//! The work of a process in a cluster: one run a partition that it owns; which those are, in `sharing`.
 //!
 //! ```text
 //! member: partitions wished for ─▶ for each: take over ─▶ run ─▶ lost? ─▶ a moment ─▶ take over, if still wished for
@@ -7,35 +7,39 @@
 //! bounds   two threads a partition that is owned
 //! errors   [`ClusterError`]; what another process took over is none, what this machine cannot do ends the process
 
+mod sharing;
+
+use self::sharing::Stage;
 use super::event::{EventLane, EventLaneSpec};
 use super::ingest::{IngestJob, ingest};
-use super::member::{Group, Member};
+use super::member::Group;
+use super::standby::{Counted, Followers};
 use super::store::{Cache, Claimant, LogStore, TakeOver};
+use super::switchboard::Switchboard;
 use super::terms::{ClusterError, partitions, refuse};
 use super::told::Owner;
 use super::topic::{TopicLog, Writer};
+use crate::engine::event::SubjectKey;
 use crate::engine::hash::murmur2;
 use crate::engine::owner::Scope;
 use crate::runtime::assembly::{AssemblyError, Parts, make_lanes};
 use crate::runtime::clock::{Clock, Stopwatch};
 use crate::runtime::config::cluster::ClusterConfig;
 use crate::runtime::config::{ClockKind, Config};
+use crate::runtime::digest::Watchers;
+use crate::runtime::doors::{Doors, DoorsError};
 use crate::runtime::journal::{put_scope, read_scope};
 use crate::runtime::kafka::tally::Tally;
 use crate::runtime::kafka::{KafkaSink, Settings};
 use crate::runtime::keeper::KeepError;
+use crate::runtime::metrics::{ClusterMetrics, Metrics};
 use crate::runtime::recover::RecoverError;
 use crate::runtime::run::{Job, RunError, Watch, run};
 use crate::runtime::sink::{OutputKind, Sink};
 use crate::runtime::store::{Batch, Ledger, Store, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Scope as Threads, ScopedJoinHandle};
-
-/// How long a partition that was lost is left alone, µs, for the process with the lowest number.
-const PATIENCE_US: u64 = 500_000;
 
 /// Which stages this process takes part in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub struct Process<'c> {
     partitions: u32,
     session: u32,
     tally: Tally,
+    metrics: ClusterMetrics,
+    board: Arc<Switchboard>,
     is_delivered: AtomicBool,
 }
 
@@ -71,18 +77,6 @@ impl std::fmt::Debug for Process<'_> {
 }
 
 type Done = Result<(), RunError>;
-
-/// A stage: what is shared, and what is done with a partition of it.
-struct Stage<'s> {
-    name: &'static str,
-    group: Group,
-    work: &'s (dyn Fn(u32, &Arc<AtomicBool>) -> Done + Sync),
-}
-
-struct Owned<'t> {
-    stop: Arc<AtomicBool>,
-    thread: ScopedJoinHandle<'t, Done>,
-}
 
 impl<'c> Process<'c> {
     /// Looks whether the configuration can be shared, and whether the topics are there.
@@ -115,8 +109,28 @@ impl<'c> Process<'c> {
             partitions,
             session: murmur2(session.as_bytes()),
             tally: Tally::default(),
+            metrics: Metrics::new(now).cluster(),
+            board: Arc::new(Switchboard::new(partitions)),
             is_delivered: AtomicBool::new(true),
         })
+    }
+
+    /// Opens the doors of the process, and hands on what they ask until they are closed.
+    pub fn open_doors(&mut self, clock: &Clock) -> Result<Doors, DoorsError> {
+        let (doors, questions) = Doors::shared(
+            self.config,
+            (&self.parts.rules.0, &self.parts.connectors),
+            (clock, self.tally.clone()),
+            Arc::<Switchboard>::clone(&self.board),
+        )?;
+        self.metrics = doors.cluster();
+        let board = Arc::clone(&self.board);
+        std::thread::spawn(move || {
+            for question in questions {
+                board.put(question);
+            }
+        });
+        Ok(doors)
     }
 
     /// Takes part until `stop` is set, or, until the end of the sources, until all is read and judged; whether all was
@@ -125,8 +139,11 @@ impl<'c> Process<'c> {
         &self,
         role: Role,
         stop: &AtomicBool,
-        watch: &dyn Watch,
+        (watch, doors): (&dyn Watch, Option<&Doors>),
     ) -> Result<bool, ClusterError> {
+        if let Some(doors) = doors {
+            doors.ready();
+        }
         let group = |stage: &str, topic: String| Group {
             id: format!("{}fenghuo-{stage}", self.cluster.prefix),
             topic,
@@ -136,12 +153,23 @@ impl<'c> Process<'c> {
         let ingest = Stage {
             name: "ingest",
             group: group("ingest", self.cluster.ingest_topic()),
-            work: &|_, stop| self.ingest(stop, watch),
+            work: &|_, stop| self.ingest(stop, (watch, doors)),
+            followers: None,
+        };
+        let directory = |partition| self.directory(partition);
+        let followers = Followers {
+            cluster: self.cluster,
+            settings: &self.settings,
+            partitions: self.partitions,
+            metrics: &self.metrics,
+            board: &self.board,
+            directory: &directory,
         };
         let engine = Stage {
             name: "engine",
             group: group("engine", self.cluster.event_topic()),
-            work: &|partition, stop| self.judge(partition, stop, watch),
+            work: &|partition, stop| self.judge(partition, stop, (watch, doors)),
+            followers: (!self.until_end).then_some(&followers),
         };
         let done = match (role.ingests, role.judges) {
             (true, true) if self.until_end => self
@@ -190,84 +218,6 @@ impl<'c> Process<'c> {
         self.config.engine.state.join(format!("p{partition}"))
     }
 
-    /// Works on the partitions that the group gives to this process.
-    fn share(&self, stage: &Stage<'_>, stop: &AtomicBool) -> Result<(), ClusterError> {
-        let member = Member::join(&self.settings, stage.group.clone())?;
-        std::thread::scope(|threads| {
-            let mut owned = BTreeMap::new();
-            let done = self.share_until(stage, (&member, stop), threads, &mut owned);
-            for one in owned.values() {
-                one.stop.store(true, Ordering::Release);
-            }
-            for (partition, one) in owned {
-                match one.thread.join() {
-                    Ok(Err(cause)) if done.is_ok() && !is_passing(&cause) => {
-                        return Err(failed(stage, partition, cause));
-                    }
-                    Ok(_) => {}
-                    Err(_) => return Err(ClusterError::Gone),
-                }
-            }
-            done
-        })
-    }
-
-    fn share_until<'t>(
-        &self,
-        stage: &Stage<'t>,
-        (member, stop): (&Member, &AtomicBool),
-        threads: &'t Threads<'t, '_>,
-        owned: &mut BTreeMap<u32, Owned<'t>>,
-    ) -> Result<(), ClusterError> {
-        let mut done: BTreeSet<u32> = BTreeSet::new();
-        let mut resting: BTreeMap<u32, Stopwatch> = BTreeMap::new();
-        while !stop.load(Ordering::Acquire) {
-            let wished = member.poll()?;
-            for (partition, one) in owned.iter() {
-                if !wished.contains(partition) {
-                    one.stop.store(true, Ordering::Release);
-                }
-            }
-            let ended: Vec<u32> = owned
-                .iter()
-                .filter(|(_, one)| one.thread.is_finished())
-                .map(|(partition, _)| *partition)
-                .collect();
-            for partition in ended {
-                let Some(one) = owned.remove(&partition) else {
-                    continue;
-                };
-                match one.thread.join().map_err(|_| ClusterError::Gone)? {
-                    Ok(()) if self.until_end && wished.contains(&partition) => {
-                        done.insert(partition);
-                    }
-                    Ok(()) => {}
-                    Err(cause) if is_passing(&cause) => {
-                        tracing::warn!(stage = stage.name, partition, error = %crate::runtime::logging::chain(&cause), "partition given up");
-                        resting.insert(partition, Stopwatch::start());
-                    }
-                    Err(cause) => return Err(failed(stage, partition, cause)),
-                }
-            }
-            if self.until_end && !wished.is_empty() && wished.is_subset(&done) {
-                return Ok(());
-            }
-            for partition in wished {
-                let patience_us = PATIENCE_US + u64::from(self.session % 512) * 1_000;
-                let rests = |rest: &Stopwatch| rest.elapsed_us() < patience_us;
-                let is_free = !owned.contains_key(&partition) && !done.contains(&partition);
-                if !is_free || resting.get(&partition).is_some_and(rests) {
-                    continue;
-                }
-                let stop = Arc::new(AtomicBool::new(false));
-                let (mine, work) = (Arc::clone(&stop), stage.work);
-                let thread = threads.spawn(move || work(partition, &mine));
-                owned.insert(partition, Owned { stop, thread });
-            }
-        }
-        Ok(())
-    }
-
     /// Takes a partition of a log over.
     fn own(
         &self,
@@ -277,12 +227,21 @@ impl<'c> Process<'c> {
     ) -> Result<(LogStore, TakeOver), RunError> {
         let log = TopicLog::new(&self.settings, (topic, partition), Arc::clone(stop));
         let cache = Cache::open(directory, self.partitions);
+        let is_judged = topic == self.cluster.state_topic();
+        let cache = cache.map(|cache| {
+            if is_judged {
+                cache.shown_by(self.metrics.behind(partition))
+            } else {
+                cache
+            }
+        });
         let claimant = Claimant {
             name: self.cluster.instance.clone(),
             session: self.session,
             place: format!("{topic}/{partition}"),
             partitions: self.partitions,
             copy_after_bytes: self.cluster.copy_after_bytes,
+            metrics: self.metrics.clone(),
         };
         let claimed = cache.and_then(|cache| cache.claim(Box::new(log?), &claimant));
         claimed.map_err(|error| RecoverError::Store(error).into())
@@ -295,7 +254,7 @@ impl<'c> Process<'c> {
         }
     }
 
-    fn ingest(&self, stop: &Arc<AtomicBool>, watch: &dyn Watch) -> Done {
+    fn ingest(&self, stop: &Arc<AtomicBool>, (watch, doors): (&dyn Watch, Option<&Doors>)) -> Done {
         let topic = self.cluster.ingest_topic();
         let (store, took) =
             self.own((&topic, 0), &self.config.engine.state.join("ingest"), stop)?;
@@ -327,11 +286,28 @@ impl<'c> Process<'c> {
             last_deliveries_ms: self.config.engine.last_deliveries_seconds * 1_000,
             clock: self.clock(),
         };
-        self.note(ingest(job, &writer, stop, watch)?);
+        let _reads = Counted::new(&self.metrics.ingests);
+        // It has a number of its own beside those of the partitions that are judged.
+        let seen = doors.map(|doors| doors.of(u32::MAX));
+        let watchers = [
+            Some(watch),
+            seen.as_ref().map(|seen| -> &dyn Watch { seen }),
+        ];
+        let watchers = Watchers(watchers.into_iter().flatten().collect());
+        let done = ingest(job, &writer, stop, &watchers);
+        if let Some(seen) = &seen {
+            seen.leave(&|_| false);
+        }
+        self.note(done?);
         Ok(())
     }
 
-    fn judge(&self, partition: u32, stop: &Arc<AtomicBool>, watch: &dyn Watch) -> Done {
+    fn judge(
+        &self,
+        partition: u32,
+        stop: &Arc<AtomicBool>,
+        (watch, doors): (&dyn Watch, Option<&Doors>),
+    ) -> Done {
         let started = Stopwatch::start();
         let topic = self.cluster.state_topic();
         let directory = self.directory(partition);
@@ -372,42 +348,31 @@ impl<'c> Process<'c> {
             clock: self.clock(),
             batch_max: self.config.engine.commit_events_max,
             journal_bytes_max: self.config.engine.checkpoint_journal_bytes,
-            questions: None,
+            questions: Some(self.board.connect(partition)),
             exchange: None,
             kafka: self.tally.clone(),
             archive: None,
             last_deliveries_ms: self.config.engine.last_deliveries_seconds * 1_000,
         };
+        let _judges = Counted::new(&self.metrics.judged);
+        let seen = doors.map(|doors| doors.of(partition));
         let watch = Owner {
             watch,
+            seen,
             partition,
             started,
             took,
         };
-        let report = run(job, stop, &watch)?;
-        self.note(report.waiting.is_empty());
+        let done = run(job, stop, &watch);
+        self.board.disconnect(partition);
+        if let Some(seen) = seen {
+            seen.leave(&|subject| SubjectKey::parse(subject).is_some_and(|key| scope.holds(&key)));
+        }
+        self.note(done?.waiting.is_empty());
         Ok(())
     }
 
     fn note(&self, is_delivered: bool) {
         self.is_delivered.fetch_and(is_delivered, Ordering::AcqRel);
     }
-}
-
-fn failed(stage: &Stage<'_>, partition: u32, cause: RunError) -> ClusterError {
-    ClusterError::Run {
-        stage: stage.name,
-        partition,
-        cause: Box::new(cause),
-    }
-}
-
-/// Whether a later try may succeed: somebody else owns the partition, or the broker cannot be reached.
-fn is_passing(error: &RunError) -> bool {
-    let (RunError::Recover(RecoverError::Store(error)) | RunError::Keep(KeepError::Store(error))) =
-        error
-    else {
-        return false;
-    };
-    matches!(error, StoreError::Lost { .. } | StoreError::Log { .. })
 }

@@ -10,6 +10,8 @@ use super::table::{Table, TomlError};
 pub const SESSION_TIMEOUT_MS: u64 = 45_000;
 /// State log after which a copy of the whole state is written, KiB, 64..=67,108,864, when nothing is said.
 pub const COPY_AFTER_KB: u64 = 262_144;
+/// How many other processes follow the log of each partition, 0..=3, when nothing is said.
+pub const STANDBY: u64 = 1;
 
 /// `[cluster]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct ClusterConfig {
     pub session_timeout_ms: u64,
     /// State log after which a copy of the whole state is written.
     pub copy_after_bytes: u64,
+    /// How many other processes follow the log of each partition.
+    pub standby: usize,
 }
 
 impl ClusterConfig {
@@ -73,6 +77,7 @@ pub(super) fn cluster(
             6_000..=300_000,
         )?,
         copy_after_bytes: table.integer("copy_after_kb", COPY_AFTER_KB, 64..=67_108_864)? * 1_024,
+        standby: usize::try_from(table.integer("standby", STANDBY, 0..=3)?).unwrap_or(0),
     };
     table.finish()?;
     Ok(Some(config))

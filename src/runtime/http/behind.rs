@@ -59,6 +59,10 @@ pub enum PushError {
 
 /// Answers questions from what is committed.
 pub trait ReadModel: Send + Sync {
+    /// Where a subject is, in words, if another process has it.
+    fn elsewhere(&self, _key: &SubjectKey) -> Option<String> {
+        None
+    }
     /// A subject's profile.
     fn subject(&self, key: &SubjectKey) -> Option<Value>;
     /// Warnings, the newest first.

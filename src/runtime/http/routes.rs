@@ -304,7 +304,12 @@ async fn subject(
         let what = "expected kind:key, for example enterprise:91320100…";
         return Err(Failure::bad("bad_subject", format!("\"{text}\": {what}")));
     };
-    let found = blocking(move || shared.doors.read.subject(&key)).await?;
+    let found = blocking(move || match shared.doors.read.elsewhere(&key) {
+        Some(place) => Err(place),
+        None => Ok(shared.doors.read.subject(&key)),
+    })
+    .await?
+    .map_err(|place| Failure::new(StatusCode::MISDIRECTED_REQUEST, "elsewhere", place))?;
     let message = format!("nothing is known of \"{text}\"");
     found
         .map(Json)

@@ -28,6 +28,7 @@ fn every_row_is_registered_and_shown() {
     let tally = Tally::default();
     tally.begins_at(&"in".into(), 0, (3, NOW), 0);
     metrics.kafka.watch(&tally);
+    let behind = metrics.cluster().behind(0);
     metrics.rule_set("0123456789abcdef", NOW);
     metrics.request("/healthz", 200);
     let dir = tempfile::tempdir().unwrap();
@@ -46,6 +47,9 @@ fn every_row_is_registered_and_shown() {
         .filter(|line| line.starts_with("# TYPE "))
         .count();
     assert_eq!(families, TABLE.len());
+    drop(behind);
+    let text = metrics.render(NOW);
+    assert!(!text.contains("fenghuo_cluster_behind_records{"), "{text}");
 }
 
 #[test]
@@ -155,6 +159,7 @@ fn values_max(label: &str) -> usize {
         "sink" | "verdict" => 8,
         "partition" => 32,
         "hash" | "version" => 1,
+        "role" => 3,
         "certificate" | "on_time" | "order" => 2,
         "frequency" => Kept::ALL.len(),
         "route" => ROUTES.len() + 1,
@@ -172,7 +177,10 @@ fn a_thousand_rules_give_fewer_than_fifty_thousand_series_however_many_subjects(
         let labels = spec.labels.iter().filter(is_free);
         let children: usize = labels.map(|label| values_max(label)).product();
         let buckets = match spec.kind {
-            Kind::Histogram if spec.labels.is_empty() => COMMIT_BUCKETS_SECONDS.len() + 3,
+            Kind::Histogram if spec.labels.is_empty() => {
+                let cluster = cluster::BUCKETS_SECONDS.len();
+                COMMIT_BUCKETS_SECONDS.len().max(cluster) + 3
+            }
             Kind::Histogram => LATENESS_BUCKETS_SECONDS.len() + 3,
             Kind::Counter | Kind::Gauge => 1,
         };

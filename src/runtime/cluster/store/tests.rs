@@ -2,6 +2,8 @@
 
 use super::super::log::{Log, MemoryLog};
 use super::*;
+use crate::engine::time::EventTime;
+use crate::runtime::metrics::Metrics;
 use tempfile::TempDir;
 
 fn claimant(name: &str, session: u32) -> Claimant {
@@ -10,6 +12,7 @@ fn claimant(name: &str, session: u32) -> Claimant {
         session,
         place: "state/0".to_owned(),
         partitions: 8,
+        metrics: Metrics::new(EventTime(0)).cluster(),
         copy_after_bytes: u64::MAX / 4,
     }
 }
