@@ -5,13 +5,18 @@
 //! nothing, a newer one replaces the old wherever that stands, and a delete that names nobody still finds its fact.
 //! It is derived from the subjects' facts and withdrawals and is made again from them at start.
 //!
-//! shape    40 bytes a record, and each different list of individuals once
+//! shape    some 40 bytes a record, see [`shelf`], and each different list of individuals once
 //! cost     one look-up an event
 //! bounds   a record is forgotten when its fact is past every window; a version that comes later still is too old
 
+mod shelf;
+
 use super::event::{Event, Rank, RecordKey, SubjectKey};
 use super::hash::FixedState;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry::{Occupied, Vacant};
+use shelf::{Entry, Shelves};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// The individuals that keep a fact; the first is its home.
@@ -61,24 +66,19 @@ pub enum Admission {
     Stale,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    rank: Rank,
-    keepers: u32,
-}
-
 /// The index.
 #[derive(Debug, Default)]
 pub struct RecordIndex {
-    entries: HashMap<RecordKey, Entry, FixedState>,
+    entries: Shelves,
     lists: Vec<Keepers>,
-    ids: HashMap<Keepers, u32, FixedState>,
+    /// The numbers of lists, by their hash.
+    ids: HashTable<u32>,
 }
 
 impl RecordIndex {
     /// Says what the event is and remembers its version.
     pub fn admit(&mut self, prepared: &Prepared) -> Admission {
-        let known = self.entries.get(&prepared.key).copied();
+        let known = self.entries.get(prepared.key);
         match known {
             Some(entry) if entry.rank == prepared.rank => return Admission::Duplicate,
             Some(entry) if prepared.rank < entry.rank => return Admission::Stale,
@@ -88,18 +88,16 @@ impl RecordIndex {
         let old = known.and_then(|entry| self.list(entry.keepers));
         let names_somebody = event.subjects.iter().any(is_resolved);
         // A delete that names nobody leaves the fact with those who had it.
-        let id = match known {
+        let keepers = match known {
             Some(entry) if !event.is_live() && !names_somebody => entry.keepers,
             Some(_) | None => self.intern(&event.subjects),
         };
-        self.entries.insert(
-            prepared.key,
-            Entry {
-                rank: prepared.rank,
-                keepers: id,
-            },
-        );
-        let keepers = self.list(id).unwrap_or_else(|| Arc::from([]));
+        self.entries.put(Entry {
+            key: prepared.key,
+            rank: prepared.rank,
+            keepers,
+        });
+        let keepers = self.list(keepers).unwrap_or_else(|| Arc::from([]));
         match old {
             Some(old) => Admission::Newer { keepers, old },
             None => Admission::New { keepers },
@@ -108,37 +106,32 @@ impl RecordIndex {
 
     /// Takes up a version that a subject holds, when the index is made again.
     pub fn restore(&mut self, key: RecordKey, rank: Rank, subjects: &[SubjectKey]) {
-        if self
-            .entries
-            .get(&key)
-            .is_none_or(|entry| entry.rank <= rank)
-        {
+        if self.entries.get(key).is_none_or(|entry| entry.rank <= rank) {
             let keepers = self.intern(subjects);
-            self.entries.insert(key, Entry { rank, keepers });
+            self.entries.put(Entry { key, rank, keepers });
         }
     }
 
     /// Takes up a version that no individual keeps, unless one of the record is known.
     pub fn restore_unkept(&mut self, key: RecordKey, rank: Rank) {
-        if !self.entries.contains_key(&key) {
+        if !self.knows(key) {
             self.restore(key, rank, &[]);
         }
     }
 
     /// Forgets a record whose fact is past every window.
     pub fn forget(&mut self, key: RecordKey) {
-        self.entries.remove(&key);
+        self.entries.remove(key);
     }
 
     /// Whether a version of the record is known.
     pub fn knows(&self, key: RecordKey) -> bool {
-        self.entries.contains_key(&key)
+        self.entries.get(key).is_some()
     }
 
     /// Who keeps a record that is known.
     pub fn keepers(&self, key: RecordKey) -> Option<Keepers> {
-        let entry = self.entries.get(&key)?;
-        self.list(entry.keepers)
+        self.list(self.entries.get(key)?.keepers)
     }
 
     /// The number of records known.
@@ -148,7 +141,7 @@ impl RecordIndex {
 
     /// Whether no record is known.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     fn list(&self, id: u32) -> Option<Keepers> {
@@ -159,42 +152,35 @@ impl RecordIndex {
     }
 
     fn intern(&mut self, subjects: &[SubjectKey]) -> u32 {
-        let individuals: Vec<&SubjectKey> = subjects
-            .iter()
-            .filter(|s| !s.kind.is_collective())
-            .collect();
-        if let Some(id) = self.ids.get(&SameAs(&individuals)) {
-            return *id;
+        let individuals = subjects.iter().filter(|s| !s.kind.is_collective());
+        let hash = hash_of(individuals.clone());
+        let lists = &mut self.lists;
+        let of = |id: &u32| usize::try_from(*id).ok().and_then(|at| lists.get(at));
+        let is_this = |id: &u32| {
+            of(id).is_some_and(|list| list.iter().map(AsRef::as_ref).eq(individuals.clone()))
+        };
+        let hash_again =
+            |id: &u32| of(id).map_or(0, |list| hash_of(list.iter().map(AsRef::as_ref)));
+        match self.ids.entry(hash, is_this, hash_again) {
+            Occupied(known) => *known.get(),
+            Vacant(place) => {
+                let id = u32::try_from(lists.len()).unwrap_or(u32::MAX);
+                place.insert(id);
+                lists.push(individuals.cloned().map(Arc::new).collect());
+                id
+            }
         }
-        let list: Keepers = individuals.into_iter().cloned().map(Arc::new).collect();
-        let id = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
-        self.lists.push(Arc::clone(&list));
-        self.ids.insert(list, id);
-        id
     }
+}
+
+fn hash_of<'a>(subjects: impl Iterator<Item = &'a SubjectKey>) -> u64 {
+    let mut hasher = FixedState.build_hasher();
+    subjects.for_each(|subject| subject.hash(&mut hasher));
+    hasher.finish()
 }
 
 fn is_resolved(subject: &SubjectKey) -> bool {
     !subject.kind.is_collective() && subject.kind != super::event::SubjectKind::Unresolved
-}
-
-/// A list of individuals as a key, without building the list first.
-struct SameAs<'a>(&'a [&'a SubjectKey]);
-
-impl std::hash::Hash for SameAs<'_> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        // As a slice hashes: its length, then each element.
-        state.write_usize(self.0.len());
-        for subject in self.0 {
-            subject.hash(state);
-        }
-    }
-}
-
-impl hashbrown::Equivalent<Keepers> for SameAs<'_> {
-    fn equivalent(&self, key: &Keepers) -> bool {
-        self.0.len() == key.len() && self.0.iter().zip(key.iter()).all(|(a, b)| **a == **b)
-    }
 }
 
 #[cfg(test)]
