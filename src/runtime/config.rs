@@ -35,7 +35,7 @@ pub mod defaults {
     /// The least and the most bytes of a key for personal columns.
     pub const PERSONAL_KEY_BYTES: (u64, u64) = (32, 4_096);
     /// Records in one durable commit, 1..=100,000. Commits are smaller when fewer records are ready.
-    pub const COMMIT_EVENTS_MAX: u64 = 16_384;
+    pub const COMMIT_EVENTS_MAX: u64 = 4_096;
     /// Individuals kept ready: about 2 GiB of them. Others take a few hundred bytes and some microseconds more when they are needed.
     pub const WARM_SUBJECTS_MAX: u64 = 1_000_000;
     /// Facts of which one is judged by one rule in the interpreter as well: with 100 rules, one judgement in ten thousand.
