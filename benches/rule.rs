@@ -75,7 +75,7 @@ fn judge(criterion: &mut Criterion) {
             number,
             fields.clone(),
         );
-        facts.insert(Stream::Complaint, Fact::of(&event, event.rank()));
+        facts.insert(Stream::Complaint, Fact::of(&event));
         last = Some(event);
     }
     let Some(complaint) = last else { return };
@@ -83,11 +83,11 @@ fn judge(criterion: &mut Criterion) {
     fields.set(field::amount, Value::Decimal(2_000.into()));
     fields.set(field::kind_of_penalty, Value::Text("罚款".into()));
     let penalty = event(Stream::Penalty, 20_720, 100, fields);
-    facts.insert(Stream::Penalty, Fact::of(&penalty, penalty.rank()));
+    facts.insert(Stream::Penalty, Fact::of(&penalty));
     let mut fields = Fields::new();
     fields.set(field::result, Value::Text("不合格".into()));
     let inspection = event(Stream::Inspection, 20_700, 101, fields);
-    facts.insert(Stream::Inspection, Fact::of(&inspection, inspection.rank()));
+    facts.insert(Stream::Inspection, Fact::of(&inspection));
     let mut fields = Fields::new();
     fields.set(field::licence_kind, Value::Text("食品经营许可证".into()));
     fields.set(
@@ -95,7 +95,7 @@ fn judge(criterion: &mut Criterion) {
         Value::Time(EventTime::from_day(20_800), Precision::Day),
     );
     let licence = event(Stream::Licence, 19_000, 102, fields);
-    facts.insert(Stream::Licence, Fact::of(&licence, licence.rank()));
+    facts.insert(Stream::Licence, Fact::of(&licence));
     let view = View::Individual {
         key: Arc::new(SubjectKey::new(SubjectKind::Enterprise, "91320100MA1")),
         facts: Arc::new(facts),
@@ -178,7 +178,7 @@ fn firm() -> Option<(View, Arc<Event>)> {
     for number in 0..6 {
         let day = 20_500 + number * 20;
         let event = event(Stream::Complaint, day, number, fields.clone());
-        facts.insert(Stream::Complaint, Fact::of(&event, event.rank()));
+        facts.insert(Stream::Complaint, Fact::of(&event));
         last = Some(event);
     }
     let view = View::Individual {

@@ -12,7 +12,7 @@
 //! cost     packing about 10 µs, unpacking about 3 µs
 
 use super::event::SubjectKey;
-use super::subject::facts::Facts;
+use super::subject::facts::{Facts, Raw};
 use super::subject::state::{Core, Holdings, Subject};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -86,8 +86,10 @@ impl Rest {
         let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(0);
         let bytes = lz4_flex::block::decompress_with_dict(packed, length, &self.dictionary)
             .expect("what was packed here");
-        let (holdings, core): (Holdings, Option<Box<Core>>) =
+        let (facts, core): (Option<Raw<Facts>>, Option<Box<Core>>) =
             postcard::from_bytes(&bytes).expect("what was packed here");
+        let facts = facts.map_or_else(|| Arc::clone(&self.nothing), |facts| Arc::new(facts.0));
+        let holdings = Holdings::Facts(facts);
         Subject {
             key: Arc::clone(key),
             holdings,
@@ -96,6 +98,8 @@ impl Rest {
     }
 }
 
+/// What a subject is beside its key, as this process has it in memory; nothing of a collective.
 fn bytes_of(subject: &Subject) -> Vec<u8> {
-    postcard::to_stdvec(&(&subject.holdings, &subject.core)).unwrap_or_default()
+    let facts = subject.facts().map(|facts| Raw(facts.as_ref()));
+    postcard::to_stdvec(&(facts, &subject.core)).unwrap_or_default()
 }

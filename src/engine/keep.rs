@@ -19,12 +19,11 @@ pub(super) fn remove(subject: &mut Subject, key: RecordKey) -> Option<Arc<Event>
 }
 
 /// Puts a fact in; false when there are too many and this one is the oldest.
-pub(super) fn put(subject: &mut Subject, event: &Event, rank: Rank, out: &mut Outputs) -> bool {
+pub(super) fn put(subject: &mut Subject, event: &Event, key: RecordKey, out: &mut Outputs) -> bool {
     let Some(facts) = subject.facts_mut() else {
         return false;
     };
-    let fact = Fact::of(event, rank);
-    let key = fact.key;
+    let fact = Fact::of_record(event, key);
     facts.exhume(key);
     match facts.insert(event.stream, fact) {
         Some(gone) if gone == key => false,

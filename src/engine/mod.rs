@@ -25,6 +25,7 @@ pub mod owner;
 // One shard and one subject.
 pub mod work;
 pub mod shard;
+mod slots;
 mod cold;
 mod keep;
 pub mod tally;

@@ -193,8 +193,8 @@ impl Province {
         if let Some(facts) = subject.facts() {
             for (stream, list) in facts.streams() {
                 for fact in list {
-                    if let (Some(rank), Some(event)) = (fact.rank(), fact.event(stream)) {
-                        self.index.restore(fact.key, rank, &event.subjects);
+                    if let Some(event) = fact.event(stream) {
+                        self.index.restore(fact.key, event.rank(), &event.subjects);
                     }
                 }
             }

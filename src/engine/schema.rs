@@ -56,6 +56,27 @@ impl Stream {
     /// The streams that go to the desk and to no rule.
     pub const UNREAD: [Self; 2] = [Self::Action, Self::Catalogue];
 
+    /// All streams, in their order.
+    pub const EVERY: [Self; 12] = [
+        Self::Complaint,
+        Self::Inspection,
+        Self::Licence,
+        Self::Penalty,
+        Self::Coercion,
+        Self::ListChange,
+        Self::RegistryChange,
+        Self::Feedback,
+        Self::Finding,
+        Self::Action,
+        Self::National,
+        Self::Catalogue,
+    ];
+
+    /// Its place in [`Stream::EVERY`].
+    pub fn place(self) -> usize {
+        usize::try_from(self.bit().trailing_zeros()).unwrap_or(0)
+    }
+
     /// The word in connectors and rules.
     pub fn name(self) -> &'static str {
         match self {
@@ -451,5 +472,9 @@ mod tests {
         }
         assert_eq!(Field::of(Stream::Complaint, "valid_to"), None);
         assert_eq!(field::amount.name(), "amount");
+        assert!(Stream::EVERY.is_sorted());
+        for (at, stream) in Stream::EVERY.into_iter().enumerate() {
+            assert_eq!(stream.place(), at);
+        }
     }
 }

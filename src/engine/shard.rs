@@ -4,13 +4,12 @@
 //! industries and departments goes out as [`Tally`] values. In the second, collectives take those in the order of their
 //! places in the stream. Individuals never look at collectives, so the passes give the same result wherever a batch ends.
 //!
-//! shape    a hash map with a fixed hash; a heap of times at which subjects want to be looked at
+//! shape    subjects by their key (`slots`); a heap of times at which they want to be looked at
 //! cost     one look-up a work; see `judge` for the rest
 //! why      a plain map owned by one thread is 2.3 times as fast as a shared one at two threads
 
 use super::cold::Rest;
 use super::event::{Event, SubjectKey, SubjectKind};
-use super::hash::FixedState;
 use super::judge::Court;
 use super::keep::{bury, put, remove, trim};
 use super::remark::{Settled, is_known, remark};
@@ -18,12 +17,12 @@ use super::rule::RuleSet;
 use super::schema::Stream;
 use super::sentence::{Changed, Sentence, TIMED_EVERY};
 use super::settle::{self, expire, next_due, settle, settle_fact};
+use super::slots::{Keyed, Slots};
 use super::subject::state::Subject;
 use super::tally::{tally_change, tally_findings};
 use super::time::{DAY_MS, EventTime};
 use super::warning::Message;
 use super::work::{Fault, Outputs, Sent, Tally, What, Work};
-use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -39,6 +38,12 @@ struct Slot {
     is_dirty: bool,
     /// Whether it was used since it was last considered for rest.
     is_used: bool,
+}
+
+impl Keyed for Slot {
+    fn key(&self) -> &SubjectKey {
+        &self.subject.key
+    }
 }
 
 impl Slot {
@@ -64,7 +69,7 @@ impl Slot {
 /// The subjects of one owner.
 #[derive(Debug, Default)]
 pub struct Shard {
-    slots: HashMap<Arc<SubjectKey>, Slot, FixedState>,
+    slots: Slots<Slot>,
     individuals: BinaryHeap<Reverse<(EventTime, Arc<SubjectKey>)>>,
     collectives: BinaryHeap<Reverse<(EventTime, Arc<SubjectKey>)>>,
     dirty: Vec<Arc<SubjectKey>>,
@@ -144,7 +149,9 @@ impl Shard {
     pub fn restore(&mut self, court: &Court<'_>, subject: Subject) {
         let key = Arc::clone(&subject.key);
         *self.kinds.entry(key.kind).or_default() += 1;
-        self.slots.insert(Arc::clone(&key), Slot::new(subject));
+        *self
+            .slots
+            .get_or_make(&key, || Slot::new(Subject::new(Arc::clone(&key)))) = Slot::new(subject);
         if !key.kind.is_collective() {
             self.rest.warm.push_back(Arc::clone(&key));
         }
@@ -166,7 +173,8 @@ impl Shard {
 
     /// The keys of all subjects, in order.
     pub fn keys(&self) -> Vec<Arc<SubjectKey>> {
-        let mut keys: Vec<Arc<SubjectKey>> = self.slots.keys().map(Arc::clone).collect();
+        let keys = self.slots.values().map(|slot| &slot.subject.key);
+        let mut keys: Vec<Arc<SubjectKey>> = keys.map(Arc::clone).collect();
         keys.sort();
         keys
     }
@@ -188,7 +196,7 @@ impl Shard {
 
     /// Whether there is no subject.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
     /// The subjects that changed since this was last asked, in the order of their keys.
@@ -210,7 +218,7 @@ impl Shard {
 
     fn slot(&mut self, key: &Arc<SubjectKey>) -> &mut Slot {
         let (kinds, rest) = (&mut self.kinds, &mut self.rest);
-        let slot = self.slots.entry(Arc::clone(key)).or_insert_with(|| {
+        let slot = self.slots.get_or_make(key, || {
             *kinds.entry(key.kind).or_default() += 1;
             if !key.kind.is_collective() {
                 rest.warm.push_back(Arc::clone(key));
@@ -239,9 +247,9 @@ impl Shard {
                 subject,
                 event,
                 key,
-                rank,
                 replaces,
                 is_home,
+                rank: _,
             } => {
                 let slot = self.slot(subject);
                 let old = if *replaces {
@@ -249,7 +257,7 @@ impl Shard {
                 } else {
                     None
                 };
-                if !put(&mut slot.subject, event, *rank, out) {
+                if !put(&mut slot.subject, event, *key, out) {
                     return;
                 }
                 if *is_home {

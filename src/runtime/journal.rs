@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The format of what this module writes.
-pub const FORMAT: u16 = 4;
+pub const FORMAT: u16 = 5;
 const SCOPE_KEY: &[u8] = b"kscope";
 
 /// Where everything stands after a commit.

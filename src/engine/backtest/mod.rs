@@ -122,10 +122,7 @@ pub fn individual(
 ) -> Life {
     let mut facts = Facts::default();
     for (_, one) in kept {
-        facts.insert(
-            one.event.stream,
-            Fact::of_record(&one.event, one.key, one.rank),
-        );
+        facts.insert(one.event.stream, Fact::of_record(&one.event, one.key));
     }
     let mut life = Life {
         is_truncated: facts.is_truncated(),
@@ -393,7 +390,7 @@ fn happen(plan: &Plan<'_>, subject: &mut Subject, occasion: &[Turn], life: &mut 
 
 fn hear(subject: &mut Subject, turn: &Turn) {
     if let (Some(event), Some(facts)) = (&turn.event, subject.facts_mut()) {
-        facts.insert(event.stream, Fact::of(event, event.rank()));
+        facts.insert(event.stream, Fact::of(event));
     }
 }
 

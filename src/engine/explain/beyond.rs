@@ -25,12 +25,12 @@ pub fn extend(subject: &mut Subject, events: Vec<Event>) -> usize {
     };
     let mut facts = Facts::clone(held);
     let mut count = 0;
-    for (key, (rank, event)) in versions {
+    for (key, (_, event)) in versions {
         let is_known = facts.find(key).is_some() || facts.tombstones().iter().any(|t| t.key == key);
         if is_known || !event.is_live() || !event.subjects.contains(&subject.key) {
             continue;
         }
-        facts.insert(event.stream, Fact::of_record(&event, key, rank));
+        facts.insert(event.stream, Fact::of_record(&event, key));
         count += 1;
     }
     subject.holdings = Holdings::Facts(Arc::new(facts));

@@ -162,7 +162,7 @@ impl Trial<'_> {
         let mut supposed = facts.clone();
         for count in 1..=SUPPOSED_MAX {
             let extra = supposition(event, stream, self.place.as_of, count);
-            supposed.insert(stream, Fact::of(&extra, extra.rank()));
+            supposed.insert(stream, Fact::of(&extra));
             if let Some(Turned(after)) = self.with(&supposed, event) {
                 return Some(more(stream, count, after));
             }
@@ -207,10 +207,7 @@ impl Trial<'_> {
             let mut other = Event::clone(event);
             other.fields.set(field, value);
             let mut supposed = facts.clone();
-            supposed.insert(
-                event.stream,
-                Fact::of_record(&other, event.record_key(), event.rank()),
-            );
+            supposed.insert(event.stream, Fact::of_record(&other, event.record_key()));
             if let Some(Turned(after)) = self.with(&supposed, &Arc::new(other)) {
                 let title = field.spec().title;
                 return Some(Distance {

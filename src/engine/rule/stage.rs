@@ -160,7 +160,7 @@ impl Stage {
     fn judge_facts(&self) -> Given<Vec<Said>> {
         let mut facts = Facts::default();
         for event in &self.events {
-            facts.insert(event.stream, Fact::of(event, event.rank()));
+            facts.insert(event.stream, Fact::of(event));
         }
         let view = View::Individual {
             key: Arc::clone(&self.subject),

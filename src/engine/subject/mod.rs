@@ -6,3 +6,4 @@ pub mod peek;
 pub mod series;
 pub mod state;
 pub mod view;
+mod words;

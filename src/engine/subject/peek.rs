@@ -3,12 +3,11 @@
 //! A rule that filters a window looks into every fact of it. Decoding each into an [`Event`](crate::engine::event::Event)
 //! costs about ten allocations; a [`Peek`] reads one field where it stands and costs none.
 
-use super::body;
-use crate::engine::event::{Rank, Value};
+use super::body::Content;
+use crate::engine::event::Value;
 use crate::engine::schema::Field;
 use crate::engine::time::{EventTime, Precision};
 use rust_decimal::Decimal;
-use serde::Deserialize;
 
 /// What a field holds, borrowed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,87 +56,46 @@ impl ValueRef<'_> {
 /// The fields of a stored fact.
 #[derive(Debug, Clone, Copy)]
 pub struct Peek<'a> {
-    body: &'a [u8],
-    table: &'a [u8],
-    values: &'a [u8],
-}
-
-#[derive(Deserialize)]
-struct Name<'a> {
-    source: &'a str,
-    record_id: &'a str,
-    rank: Rank,
+    content: Content<'a>,
 }
 
 impl<'a> Peek<'a> {
-    /// Looks into the bytes of a fact.
-    pub(super) fn of(body: &'a [u8]) -> Option<Self> {
-        let (table, values) = body::split(body)?;
-        Some(Self {
-            body,
-            table,
-            values,
-        })
-    }
-
-    fn bytes(&self, field: Field) -> Option<&'a [u8]> {
-        let mut from = 0_usize;
-        for (held, length) in body::rows(self.table) {
-            if field <= held {
-                return (field == held)
-                    .then(|| self.values.get(from..from.saturating_add(length)))
-                    .flatten();
-            }
-            from = from.saturating_add(length);
-        }
-        None
+    /// Looks into the content of a fact.
+    pub(super) fn of(content: Content<'a>) -> Self {
+        Self { content }
     }
 
     /// What the field holds, if it is there.
     pub fn get(&self, field: Field) -> Option<ValueRef<'a>> {
-        body::value(self.bytes(field)?)
+        self.content.value(self.content.find(field)?)
     }
 
     /// The field's text, if it holds one.
     pub fn text(&self, field: Field) -> Option<&'a str> {
-        match self.get(field) {
-            Some(ValueRef::Text(text)) => Some(text),
-            _ => None,
-        }
+        self.content.text(self.content.find(field)?)
     }
 
     /// Whether the field holds this very text.
     pub fn is_text(&self, field: Field, text: &str) -> bool {
-        matches!(
-            self.bytes(field).and_then(<[u8]>::split_first),
-            Some((&body::TEXT, held)) if held == text.as_bytes()
-        )
+        self.text(field) == Some(text)
     }
 
     /// Whether the field holds a list with one of these words.
     pub fn list_has(&self, field: Field, words: &[Box<str>]) -> bool {
-        self.bytes(field)
-            .is_some_and(|bytes| body::list_has(bytes, words))
+        let place = self.content.find(field);
+        place.is_some_and(|place| self.content.list_has(place, words))
     }
 
     /// The fields in the order of the schema.
     pub fn iter(&self) -> impl Iterator<Item = (Field, ValueRef<'a>)> + use<'a> {
-        let values = self.values;
-        let mut from = 0_usize;
-        body::rows(self.table).filter_map(move |(field, length)| {
-            let to = from.saturating_add(length);
-            let bytes = values.get(from..to)?;
-            from = to;
-            Some((field, body::value(bytes)?))
-        })
+        self.content.iter()
     }
 
     /// How evidence names the fact: `source/record id@version`.
     pub fn id(&self) -> String {
-        let name =
-            body::tail(self.body).and_then(|tail| postcard::take_from_bytes::<Name<'_>>(tail).ok());
-        name.map_or_else(String::new, |(name, _)| {
-            format!("{}/{}@{}", name.source, name.record_id, name.rank.version)
+        let name = self.content.name();
+        name.map_or_else(String::new, |(source, record_id, version)| {
+            format!("{source}/{record_id}@{version}")
         })
     }
 }
@@ -179,7 +137,7 @@ mod tests {
             subjects: vec![SubjectKey::new(SubjectKind::Region, "320106")],
             fields,
         };
-        let fact = Fact::of(&event, event.rank());
+        let fact = Fact::of(&event);
         let peek = fact.peek().unwrap();
         assert_eq!(peek.id(), event.id());
         assert_eq!(peek.text(field::name), Some("甲公司"));

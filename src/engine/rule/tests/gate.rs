@@ -325,7 +325,7 @@ fn a_rule_that_is_not_run_as_it_is_written_is_found() {
     subject
         .facts_mut()
         .unwrap()
-        .insert(fact.stream, Fact::of(&fact, fact.rank()));
+        .insert(fact.stream, Fact::of(&fact));
     let changed = Changed {
         stream: fact.stream,
         key: fact.record_key(),

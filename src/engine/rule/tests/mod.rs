@@ -156,7 +156,7 @@ pub(super) fn event(
 pub(super) fn enterprise(events: &[Arc<Event>]) -> View {
     let mut facts = Facts::default();
     for event in events {
-        facts.insert(event.stream, Fact::of(event, event.rank()));
+        facts.insert(event.stream, Fact::of(event));
     }
     View::Individual {
         key: Arc::new(SubjectKey::new(SubjectKind::Enterprise, "91")),
