@@ -36,8 +36,8 @@ pub mod defaults {
     pub const PERSONAL_KEY_BYTES: (u64, u64) = (32, 4_096);
     /// Records in one durable commit, 1..=100,000. Commits are smaller when fewer records are ready.
     pub const COMMIT_EVENTS_MAX: u64 = 4_096;
-    /// Individuals kept ready: about 2 GiB of them. Others take a few hundred bytes and some microseconds more when they are needed.
-    pub const WARM_SUBJECTS_MAX: u64 = 1_000_000;
+    /// Individuals kept ready: about 300 MiB of them. Others take some 600 bytes and some microseconds more when they are needed.
+    pub const WARM_SUBJECTS_MAX: u64 = 250_000;
     /// Facts of which one is judged by one rule in the interpreter as well: with 100 rules, one judgement in ten thousand.
     pub const RULE_CHECK_EVERY: u64 = 100;
     /// How long the end of a run waits for sinks that have not taken everything, s, 0..=3,600; a tenth of it after a signal to stop.
