@@ -17,7 +17,7 @@ use super::remark::Asked;
 use super::rule::{Judgement, Memo, Rule, RuleSet};
 use super::sentence::{Changed, RuleFault, Sentence, Spoken, Stopwatch, count, finding_of};
 use super::subject::series::GroupKey;
-use super::subject::state::{Check, Holdings, Subject};
+use super::subject::state::{Check, Subject};
 use super::subject::view::{Anchor, Verdict, View};
 use super::time::{DAY_MS, EventTime, as_of};
 use std::sync::Arc;
@@ -64,8 +64,8 @@ struct Seat<'s> {
     as_of: EventTime,
     /// The record that a verdict may have to do without.
     lost: Option<RecordKey>,
-    /// No rule has a finding or wants to look again here.
-    is_blank: bool,
+    /// The rules that have a finding here or want to look again, by place, in order.
+    held: Vec<usize>,
     /// The calls of all rules are counted by the place of the fact.
     is_counted: bool,
 }
@@ -115,9 +115,10 @@ impl Court<'_> {
             out,
         };
         let mut due = Vec::new();
+        let mut known = Vec::new();
         for at in self.set.readers(kind, event.stream) {
             if let Some(rule) = self.set.rules().get(*at) {
-                bench.days_of(*at, rule, event, &mut due);
+                bench.days_of((*at, rule), event, &mut known, &mut due);
             }
         }
         due.sort_unstable();
@@ -160,7 +161,7 @@ impl Court<'_> {
         u64::try_from(anchors.len() + days.len()).unwrap_or(u64::MAX)
     }
 
-    fn is_frozen(&self, as_of: EventTime) -> bool {
+    pub(super) fn is_frozen(&self, as_of: EventTime) -> bool {
         as_of < self.clock.plus_ms(-self.set.scoring().late_ms_max)
     }
 }
@@ -181,16 +182,19 @@ impl Bench<'_, '_> {
                 event: Some(event),
                 as_of: as_of(event.occurred_at, event.precision),
                 lost,
-                is_blank: self.is_blank(anchor, None),
+                held: self.held(anchor, None),
                 is_counted: true,
             };
             let place = RuleSet::seat(kind, changed.stream);
             self.out.seat = Some(place);
             let mut memo = Memo::default();
-            let concerned = seat
-                .is_blank
-                .then(|| set.concerned(place, &seat.judgement(seat.as_of), &mut memo))
-                .flatten();
+            let mut concerned = set.concerned(place, &seat.judgement(seat.as_of), &mut memo);
+            if let Some(concerned) = &mut concerned {
+                let held = seat.held.iter().filter(|at| anchored.contains(at));
+                concerned.extend(held);
+                concerned.sort_unstable();
+                concerned.dedup();
+            }
             self.check_one(anchored, concerned.as_deref(), &seat);
             self.judge_seat(concerned.as_deref().unwrap_or(anchored), &seat, &mut memo);
         } else {
@@ -263,90 +267,6 @@ impl Bench<'_, '_> {
         }
     }
 
-    /// Whether no other fact is as late as a time, so that no judgement of another fact can see it.
-    fn is_last(&self, changed: RecordKey, from: EventTime) -> bool {
-        self.subject.facts().is_none_or(|facts| {
-            facts.streams().all(|(stream, _)| {
-                let after = EventTime(from.0.saturating_sub(DAY_MS));
-                let late = facts.window(stream, after, EventTime::MAX).iter();
-                late.filter(|fact| fact.key != changed)
-                    .all(|fact| as_of(fact.time, fact.precision) < from)
-            })
-        })
-    }
-
-    /// The anchors of a rule whose judgement can reach the time from `from` to `through`, with their as-of times.
-    fn anchors(
-        &self,
-        rule: &Rule,
-        from: EventTime,
-        through: EventTime,
-    ) -> Vec<(RecordKey, EventTime)> {
-        let manifest = rule.manifest();
-        // A rule that looks again later may see the fact from an anchor before it.
-        let back_ms = if manifest.uses_checks {
-            manifest.history_ms.max(366 * DAY_MS)
-        } else {
-            0
-        };
-        let mut anchors = Vec::new();
-        let Some(facts) = self.subject.facts() else {
-            return anchors;
-        };
-        for stream in &manifest.on {
-            let back_ms = if stream.is_standing() && manifest.uses_checks {
-                i64::MAX
-            } else {
-                back_ms
-            };
-            let after = EventTime(from.0.saturating_sub(back_ms).saturating_sub(DAY_MS));
-            for fact in facts.window(*stream, after, through) {
-                let as_of = as_of(fact.time, fact.precision);
-                if manifest.uses_checks || from <= as_of {
-                    anchors.push((fact.key, as_of));
-                }
-            }
-        }
-        anchors
-    }
-
-    /// The days of a collective's group whose judgement by a rule can see the fact.
-    fn days_of(
-        &mut self,
-        at: usize,
-        rule: &Arc<Rule>,
-        event: &Event,
-        due: &mut Vec<(Arc<GroupKey>, i32, usize)>,
-    ) {
-        let manifest = rule.manifest();
-        let day = event.occurred_at.day();
-        let span = i32::try_from(manifest.history_ms / DAY_MS).unwrap_or(i32::MAX);
-        for stream in &manifest.on {
-            let Some(feed) = rule.feeds(*stream).next() else {
-                continue;
-            };
-            let group = Arc::new(feed.group(*stream, &event.fields));
-            let Holdings::Groups(groups) = &self.subject.holdings else {
-                return;
-            };
-            let days = groups.get(&group).map_or(&[][..], |series| {
-                series.slice(day.saturating_sub(1), day.saturating_add(span))
-            });
-            let has_day = days.first().is_some_and(|first| first.day == day);
-            due.extend(
-                days.iter()
-                    .filter(|d| !self.court.is_frozen(EventTime::from_day(d.day)))
-                    .map(|d| (Arc::clone(&group), d.day, at)),
-            );
-            // The day itself may have lost its last fact.
-            if !has_day && *stream == event.stream {
-                let anchor = Anchor::Day(day);
-                self.set_check(&manifest.id, Some(&group), anchor, None);
-                self.set_finding(at, rule, Some(&group), anchor, None, None);
-            }
-        }
-    }
-
     /// Judges an anchor by some rules; does nothing when its fact is gone.
     fn judge_by(
         &mut self,
@@ -376,7 +296,7 @@ impl Bench<'_, '_> {
             event: event.as_ref(),
             as_of,
             lost,
-            is_blank: self.is_blank(anchor, group),
+            held: self.held(anchor, group),
             is_counted: false,
         };
         let mut memo = Memo::default();
@@ -385,16 +305,16 @@ impl Bench<'_, '_> {
             (None, group) => group.map(|group| group.stream),
         };
         let concerned = stream
-            .filter(|_| seat.is_blank && GATE_FROM <= rules.len())
+            .filter(|_| GATE_FROM <= rules.len())
             .and_then(|stream| {
                 let place = RuleSet::seat(self.subject.key.kind, stream);
                 let judgement = seat.judgement(seat.as_of);
                 self.court.set.concerned(place, &judgement, &mut memo)
             });
         if let Some(concerned) = concerned {
-            let (some, others): (Vec<usize>, Vec<usize>) = rules
-                .iter()
-                .partition(|at| concerned.binary_search(at).is_ok());
+            let (some, others): (Vec<usize>, Vec<usize>) = rules.iter().partition(|at| {
+                concerned.binary_search(at).is_ok() || seat.held.binary_search(at).is_ok()
+            });
             for at in others {
                 self.count_call(at);
             }
@@ -471,16 +391,23 @@ impl Bench<'_, '_> {
         }
     }
 
-    /// Whether no finding stands on an anchor, and nobody wants to look at it again.
-    fn is_blank(&self, anchor: Anchor, group: Option<&Arc<GroupKey>>) -> bool {
-        self.subject.core.as_ref().is_none_or(|core| {
-            let found = core.findings.iter();
-            let checks = core.checks.iter();
-            !found
-                .map(|f| (f.anchor, f.group.as_ref()))
-                .chain(checks.map(|c| (c.anchor, c.group.as_ref())))
-                .any(|(a, g)| a == anchor && g == group)
-        })
+    /// The rules that have a finding on an anchor, or want to look at it again; the others have nothing to lose there.
+    fn held(&self, anchor: Anchor, group: Option<&Arc<GroupKey>>) -> Vec<usize> {
+        let Some(core) = &self.subject.core else {
+            return Vec::new();
+        };
+        let found = core.findings.iter();
+        let found = found.map(|f| (&f.rule, f.anchor, f.group.as_ref()));
+        let checks = core.checks.iter();
+        let checks = checks.map(|c| (&c.rule, c.anchor, c.group.as_ref()));
+        let mut held: Vec<usize> = found
+            .chain(checks)
+            .filter(|(_, a, g)| *a == anchor && *g == group)
+            .filter_map(|(rule, ..)| self.court.set.place(rule))
+            .collect();
+        held.sort_unstable();
+        held.dedup();
+        held
     }
 
     fn judge<'s>(&mut self, at: usize, rule: &'s Arc<Rule>, seat: &Seat<'s>, memo: &mut Memo<'s>) {
@@ -521,7 +448,7 @@ impl Bench<'_, '_> {
                 Some(_) | None => break,
             }
         }
-        if seat.is_blank && next_check.is_none() && !verdict.speaks() {
+        if next_check.is_none() && !verdict.speaks() && seat.held.binary_search(&at).is_err() {
             return;
         }
         self.set_check(&rule.manifest().id, seat.group, seat.anchor, next_check);

@@ -33,6 +33,7 @@ pub mod subject;
 // From rules to what leaves.
 pub mod rule;
 pub mod sentence;
+mod reach;
 pub mod judge;
 mod ledger;
 pub mod episode;
