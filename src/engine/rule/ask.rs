@@ -307,15 +307,21 @@ pub(super) fn time(peek: &Peek<'_>, field: Field) -> Option<EventTime> {
 
 /// The latest word on each licence, in the order of their names and numbers.
 pub(super) fn licences(facts: &Facts, as_of: EventTime) -> Vec<Standing<'_>> {
-    let mut latest = BTreeMap::new();
-    for (at, fact, peek) in standing(facts, Stream::Licence, as_of) {
-        let key = (
-            text(&peek, field::licence_kind),
-            text(&peek, field::licence_no),
-        );
-        latest.insert(key, (at, fact, peek));
-    }
-    latest.into_values().collect()
+    let mut all: Vec<_> = standing(facts, Stream::Licence, as_of)
+        .map(|(at, fact, peek)| {
+            let kind = text(&peek, field::licence_kind);
+            let number = text(&peek, field::licence_no);
+            ((kind, number), (at, fact, peek))
+        })
+        .collect();
+    // Of the same one the newest comes last, and stays.
+    all.sort_by_key(|(key, _)| *key);
+    let is_latest = |at: usize| {
+        all.get(at).map(|(key, _)| key) != all.get(at.saturating_add(1)).map(|(k, _)| k)
+    };
+    let kept = (0..all.len()).filter(|at| is_latest(*at));
+    kept.filter_map(|at| all.get(at).map(|(_, standing)| *standing))
+        .collect()
 }
 
 /// The licence of this name: of several the one that still stands and lasts longest, so that a renewed or second licence

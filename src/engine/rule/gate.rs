@@ -33,6 +33,7 @@ pub(super) struct Gate {
     /// Where it is false, where it is true.
     truths: BTreeMap<Field, [Vec<usize>; 2]>,
     held: BTreeMap<Field, Vec<usize>>,
+    lacked: BTreeMap<Field, Vec<usize>>,
     /// With the least number, the smallest first.
     amounts: BTreeMap<Field, Vec<(Decimal, usize)>>,
     /// With the least number of facts, the smallest first.
@@ -102,6 +103,7 @@ impl Gate {
                 }
             }
             Atom::Held(field) => self.held.entry(*field).or_default().push(at),
+            Atom::Lacks(field) => self.lacked.entry(*field).or_default().push(at),
             Atom::Amount(field, least) => {
                 self.amounts.entry(*field).or_default().push((*least, at));
             }
@@ -161,6 +163,11 @@ impl Gate {
         }
         for (field, rules) in &self.held {
             if event.fields.get(*field).is_some() {
+                found.extend(rules);
+            }
+        }
+        for (field, rules) in &self.lacked {
+            if event.fields.get(*field).is_none() {
                 found.extend(rules);
             }
         }

@@ -466,9 +466,9 @@ pub(super) fn load_rule(
     let guard = (!manifest.is_interpreted)
         .then(|| Guard::new(&bodies, &params, &manifest, questions))
         .flatten();
-    let witness = guard
-        .as_ref()
-        .map_or_else(Default::default, |guard| guard.witness(&manifest));
+    let witness = guard.as_ref().map_or_else(Default::default, |guard| {
+        guard.witness(&manifest, questions)
+    });
     let mentions = super::needs::mentions(&ast);
     Some(Rule {
         guard,

@@ -22,6 +22,8 @@ pub(in crate::engine::rule) enum Atom {
     Truth(Field, bool),
     /// The field of the event is there.
     Held(Field),
+    /// The field of the event is not there.
+    Lacks(Field),
     /// The field of the event is a number of at least this.
     Amount(Field, Decimal),
     /// The subject has at least so many facts of this stream.
@@ -52,10 +54,16 @@ pub(in crate::engine::rule) struct Witness(pub(in crate::engine::rule) Vec<Claus
 pub(in crate::engine::rule) fn price(clause: &Clause) -> u32 {
     let of = |atom: &Atom| match atom {
         Atom::Of(_) => 0,
-        Atom::Text(..) => 2,
+        // Few have this licence, or stand on this list.
+        Atom::Text(..)
+        | Atom::Asked(Ask {
+            question: Question::Licence(_) | Question::ListEntry(_) | Question::OnList(_),
+            ..
+        }) => 2,
         Atom::Asked(ask) if 2 < ask.least => 3,
         Atom::Asked(_) | Atom::Amount(..) => 5,
         Atom::Truth(..) => 6,
+        Atom::Lacks(_) => 7,
         Atom::Facts(_, least) if 2 < *least => 4,
         Atom::Facts(..) => 8,
         Atom::Held(_) => 9,

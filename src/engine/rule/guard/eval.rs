@@ -155,6 +155,7 @@ impl<'a> Eval<'a, '_> {
         }
     }
 
+    #[inline(never)]
     fn change_list(
         &mut self,
         slot: usize,
@@ -177,6 +178,7 @@ impl<'a> Eval<'a, '_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn for_each(&mut self, slot: usize, list: &'a Tree, body: &'a [Step]) -> Result<(), Stop<'a>> {
         let items = self.value(list)?.items().ok_or(Stop::Unknown)?;
         for item in items.iter() {
@@ -196,6 +198,11 @@ impl<'a> Eval<'a, '_> {
             Tree::And(parts) => self.until(parts, false),
             Tree::Or(parts) => self.until(parts, true),
             Tree::Compare(how, pair) => self.compare(*how, pair),
+            Tree::AnyOf(whole, words) => {
+                let whole = self.value(whole)?;
+                self.spend(words.constants().len())?;
+                any_of(&whole, words).ok_or(Stop::Unknown)
+            }
             _ => match self.value(tree)? {
                 Value::Bool(truth) => Ok(truth),
                 _ => Err(Stop::Unknown),
@@ -203,30 +210,15 @@ impl<'a> Eval<'a, '_> {
         }
     }
 
-    /// The value of an expression.
+    /// The value of an expression: leaves here, where it costs little, the rest in [`Eval::compound`].
     pub(super) fn value(&mut self, tree: &'a Tree) -> Got<'a> {
         self.spend(1)?;
-        Ok(match tree {
-            Tree::Constant(value) => Value::constant(value),
-            Tree::Slot(slot) => self.slots.get(*slot).cloned().unwrap_or(Value::Unit),
-            Tree::Anchor => Value::Anchor,
-            Tree::Name => self.name(),
-            Tree::At(pair) => self.item(pair)?,
-            Tree::Now => Value::Time(self.sight.as_of),
-            Tree::Field(of, field) => self.field(of, *field)?,
-            Tree::Time(of) => match self.value(of)? {
-                Value::Anchor => Value::Time(match self.sight.whose {
-                    Whose::Individual(_, event) => event.occurred_at,
-                    Whose::Collective(_, _, day) => day,
-                }),
-                Value::Record(record) => Value::Time(record.fact.time),
-                Value::Registry(newest) => Value::Time(newest.time),
-                _ => return Err(Stop::Unknown),
-            },
-            Tree::Stream(of) => self.stream(of)?,
-            Tree::Question(question, number) => self.ask(question, *number)?,
-            Tree::And(parts) => Value::Bool(self.until(parts, false)?),
-            Tree::Or(parts) => Value::Bool(self.until(parts, true)?),
+        match tree {
+            Tree::Constant(value) => Ok(Value::constant(value)),
+            Tree::Slot(slot) => Ok(self.slots.get(*slot).cloned().unwrap_or(Value::Unit)),
+            Tree::Anchor => Ok(Value::Anchor),
+            Tree::Now => Ok(Value::Time(self.sight.as_of)),
+            Tree::Field(of, field) => self.field(of, *field),
             Tree::Coalesce(parts) => {
                 for part in parts {
                     let value = self.value(part)?;
@@ -234,15 +226,29 @@ impl<'a> Eval<'a, '_> {
                         return Ok(value);
                     }
                 }
-                Value::Unit
+                Ok(Value::Unit)
             }
-            Tree::Not(of) => Value::Bool(!self.truth(of)?),
+            Tree::Question(question, number) => self.ask(question, *number),
+            Tree::And(_) | Tree::Or(_) | Tree::Not(_) | Tree::Compare(..) => {
+                self.truth(tree).map(Value::Bool)
+            }
+            _ => self.compound(tree),
+        }
+    }
+
+    /// What seldom stands in a rule, or costs more than coming here.
+    #[inline(never)]
+    fn compound(&mut self, tree: &'a Tree) -> Got<'a> {
+        Ok(match tree {
+            Tree::Name => self.name(),
+            Tree::At(pair) => self.item(pair)?,
+            Tree::Time(of) => self.time(of)?,
+            Tree::Stream(of) => self.stream(of)?,
             Tree::Negative(of) => match self.value(of)? {
                 Value::Int(number) => Value::Int(number.checked_neg().ok_or(Stop::Unknown)?),
                 Value::Decimal(number) => Value::Decimal(-number),
                 _ => return Err(Stop::Unknown),
             },
-            Tree::Compare(how, pair) => Value::Bool(self.compare(*how, pair)?),
             Tree::Arithmetic(what, pair) => {
                 let [left, right] = &**pair;
                 let (left, right) = (self.value(left)?, self.value(right)?);
@@ -251,11 +257,7 @@ impl<'a> Eval<'a, '_> {
             Tree::Call(function, arguments) => self.call(*function, arguments)?,
             Tree::Joined(parts) => self.joined(parts)?,
             Tree::Id(of) => self.id(of)?,
-            Tree::AnyOf(whole, words) => {
-                let whole = self.value(whole)?;
-                self.spend(words.constants().len())?;
-                Value::Bool(any_of(&whole, words).ok_or(Stop::Unknown)?)
-            }
+            Tree::AnyOf(..) => Value::Bool(self.truth(tree)?),
             Tree::Each(each, list, slot, body) => self.each(*each, list, *slot, body)?,
             Tree::Block(steps) => self.block(steps)?,
             Tree::Inline(arguments, body) => {
@@ -268,7 +270,21 @@ impl<'a> Eval<'a, '_> {
                     Err(_) => return Err(Stop::Unknown),
                 }
             }
+            // Leaves; see `value`.
+            _ => return Err(Stop::Unknown),
         })
+    }
+
+    fn time(&mut self, of: &'a Tree) -> Got<'a> {
+        Ok(Value::Time(match self.value(of)? {
+            Value::Anchor => match self.sight.whose {
+                Whose::Individual(_, event) => event.occurred_at,
+                Whose::Collective(_, _, day) => day,
+            },
+            Value::Record(record) => record.fact.time,
+            Value::Registry(newest) => newest.time,
+            _ => return Err(Stop::Unknown),
+        }))
     }
 
     fn stream(&mut self, of: &'a Tree) -> Got<'a> {
@@ -380,6 +396,7 @@ impl<'a> Eval<'a, '_> {
         holds.ok_or(Stop::Unknown)
     }
 
+    #[inline(never)]
     fn each(&mut self, each: Each, list: &'a Tree, slot: usize, body: &'a [Step]) -> Got<'a> {
         let items = self.value(list)?.items().ok_or(Stop::Unknown)?;
         let mut kept = Vec::new();
@@ -418,6 +435,7 @@ impl<'a> Eval<'a, '_> {
         Ok(Value::List(Rc::new(made)))
     }
 
+    #[inline(never)]
     fn call(&mut self, function: Function, arguments: &'a [Tree]) -> Got<'a> {
         let mut values = arguments.iter();
         let mut next = || values.next().ok_or(Stop::Unknown);

@@ -121,7 +121,7 @@ impl Kinds {
 }
 
 /// Works out kinds, with what is known of the variables so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Knowledge<'a> {
     manifest: &'a Manifest,
     slots: Vec<Option<Kinds>>,
@@ -202,12 +202,8 @@ impl<'a> Knowledge<'a> {
                 }
                 self.question(question)?
             }
-            Tree::And(parts) | Tree::Or(parts) => {
-                for part in parts {
-                    self.kinds(part).filter(|kinds| kinds.is_bool())?;
-                }
-                Kinds::of(BOOL)
-            }
+            Tree::And(parts) => self.all_bool(parts, Comparison::NotEqual)?,
+            Tree::Or(parts) => self.all_bool(parts, Comparison::Equal)?,
             Tree::Not(of) => self.kinds(of).filter(|kinds| kinds.is_bool())?,
             Tree::Coalesce(parts) => self.coalesce(parts)?,
             Tree::Compare(how, pair) => {
@@ -226,7 +222,13 @@ impl<'a> Knowledge<'a> {
                 whole.contains(word).then(|| Kinds::of(BOOL))?
             }
             Tree::Each(each, list, slot, body) => self.each(*each, list, *slot, body)?,
-            Tree::Block(steps) => self.kinds(only_value(steps)?)?,
+            Tree::Block(steps) => match last_item(steps) {
+                Some(slot) => {
+                    let list = self.of_slot(slot).filter(|kinds| kinds.is(LIST))?;
+                    list.item().or(Kinds::of(UNIT))?
+                }
+                None => self.kinds(only_value(steps)?)?,
+            },
             Tree::Inline(sets, steps) => {
                 for (slot, tree) in sets {
                     let kinds = self.kinds(tree);
@@ -236,6 +238,27 @@ impl<'a> Knowledge<'a> {
             }
             Tree::At(_) | Tree::Negative(_) | Tree::Joined(_) | Tree::Id(_) => return None,
         })
+    }
+
+    /// Parts of an `&&` or `||`. Those after `x != ()`, or `x == ()`, are looked at only where the variable is not `()`.
+    fn all_bool(&mut self, parts: &[Tree], guarded: Comparison) -> Option<Kinds> {
+        let mut narrowed = Vec::new();
+        let mut are_sure = true;
+        for part in parts {
+            are_sure &= self.kinds(part).is_some_and(Kinds::is_bool);
+            if let Tree::Compare(how, pair) = part
+                && *how == guarded
+                && let [Tree::Slot(slot), Tree::Constant(Constant::Unit)] = &**pair
+                && let Some(kinds) = self.of_slot(*slot)
+            {
+                narrowed.push((*slot, kinds));
+                self.set(*slot, Some(kinds.without_unit()));
+            }
+        }
+        for (slot, kinds) in narrowed.into_iter().rev() {
+            self.set(slot, Some(kinds));
+        }
+        are_sure.then(|| Kinds::of(BOOL))
     }
 
     fn field(&self, of: Kinds, wanted: Field) -> Option<Kinds> {
@@ -441,6 +464,36 @@ fn root(list: &Tree) -> Option<(&Question, Option<u32>)> {
         Tree::Each(Each::Filter | Each::Map, list, ..) => root(list),
         _ => None,
     }
+}
+
+/// The variable whose last item `if list.is_empty() { () } else { list[list.len() - 1] }` gives.
+pub(super) fn last_item(steps: &[Step]) -> Option<usize> {
+    let [Step::If(Tree::Call(Function::IsEmpty, list), yes, no)] = steps else {
+        return None;
+    };
+    let [Tree::Slot(slot)] = list.as_slice() else {
+        return None;
+    };
+    let is_slot = |tree: &Tree| matches!(tree, Tree::Slot(same) if same == slot);
+    let is_unit = match only_value(yes) {
+        None => yes.iter().all(|step| matches!(step, Step::Nothing)),
+        Some(tree) => matches!(tree, Tree::Constant(Constant::Unit)),
+    };
+    let Tree::At(pair) = only_value(no)? else {
+        return None;
+    };
+    let [of, Tree::Arithmetic(Operation::Subtract, place)] = &**pair else {
+        return None;
+    };
+    let [
+        Tree::Call(Function::Len, counted),
+        Tree::Constant(Constant::Int(1)),
+    ] = &**place
+    else {
+        return None;
+    };
+    let is_same = is_slot(of) && matches!(counted.as_slice(), [of] if is_slot(of));
+    (is_unit && is_same).then_some(*slot)
 }
 
 /// The expression that a block is, if it is nothing else.

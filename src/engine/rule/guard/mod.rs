@@ -145,8 +145,8 @@ impl Guard {
     }
 
     /// What must be so before the rule can say anything.
-    pub(super) fn witness(&self, manifest: &Manifest) -> Witness {
-        Witness::of(self, manifest)
+    pub(super) fn witness(&self, manifest: &Manifest, questions: &mut Questions) -> Witness {
+        Witness::of(self, manifest, questions)
     }
 
     /// Whether the rule surely says nothing and does not fail.
@@ -324,6 +324,17 @@ pub(super) enum Question {
 }
 
 impl Question {
+    /// The same about what a variable stands for, where it is about the variable and must have an answer that is `()` or not.
+    fn with_constant(&self, slot: usize, constant: &Constant) -> Option<Self> {
+        let is_it = |tree: &Tree| matches!(tree, Tree::Slot(same) if *same == slot);
+        let of = || Tree::Constant(constant.clone());
+        match self {
+            Self::Licence(what) if is_it(what) => Some(Self::Licence(of())),
+            Self::ListEntry(what) if is_it(what) => Some(Self::ListEntry(of())),
+            _ => None,
+        }
+    }
+
     /// The stream whose facts it is about.
     pub(super) fn stream(&self) -> Stream {
         match self {

@@ -114,6 +114,7 @@ fn atom(atom: &Atom) -> String {
             format!("ev.{} 为{}", field.name(), if *truth { "是" } else { "否" })
         }
         Atom::Held(field) => format!("有 ev.{}", field.name()),
+        Atom::Lacks(field) => format!("没有 ev.{}", field.name()),
         Atom::Amount(field, least) => format!("ev.{} ≥ {least}", field.name()),
         Atom::Facts(stream, least) => format!("{} 记录 ≥ {least}", stream.name()),
         Atom::Asked(ask) => match ask.question {

@@ -11,10 +11,12 @@
 //!
 //! cost     at load only
 
+mod loops;
+
 use super::clause::{ATOMS_MAX, Atom, Clause, Witness, asked, price};
-use super::kinds::{Kinds, Knowledge, only_value};
+use super::kinds::{Kinds, Knowledge, last_item, only_value};
 use super::value::Constant;
-use super::{Comparison, Each, Function, Guard, Operation, Question, Step, Tree};
+use super::{Comparison, Each, Function, Guard, Operation, Question, Questions, Step, Tree};
 use crate::engine::rule::manifest::Manifest;
 use crate::engine::schema::{FieldType, Stream};
 use rust_decimal::Decimal;
@@ -23,8 +25,13 @@ use std::collections::BTreeMap;
 
 impl Witness {
     /// What the guard of a rule shows.
-    pub(in crate::engine::rule) fn of(guard: &Guard, manifest: &Manifest) -> Self {
+    pub(in crate::engine::rule) fn of(
+        guard: &Guard,
+        manifest: &Manifest,
+        questions: &mut Questions,
+    ) -> Self {
         let mut reader = Reader {
+            questions,
             knowledge: Knowledge::new(manifest, guard.slots),
             bound: BTreeMap::new(),
             clauses: Vec::new(),
@@ -40,14 +47,15 @@ impl Witness {
 }
 
 /// Reads a guard from its beginning.
-struct Reader<'a> {
+struct Reader<'a, 'q> {
+    questions: &'q mut Questions,
     knowledge: Knowledge<'a>,
     /// What variables were last set to.
     bound: BTreeMap<usize, &'a Tree>,
     clauses: Vec<Clause>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'a, '_> {
     fn steps(&mut self, steps: &'a [Step]) {
         for (at, step) in steps.iter().enumerate() {
             let is_last = steps.len() == at.saturating_add(1);
@@ -74,10 +82,13 @@ impl<'a> Reader<'a> {
                 }
                 // A loop over what stands in the rule, that goes on to the next unless a question has an answer.
                 if let Step::For(slot, list, body) = step
-                    && matches!(list, Tree::Constant(_))
+                    && let Tree::Constant(Constant::List(items)) = list
                 {
                     let item = self.knowledge.kinds(list).map(Kinds::item);
                     self.knowledge.set(*slot, item);
+                    if let Some(clause) = self.of_each(*slot, items, body) {
+                        self.add(clause);
+                    }
                     self.body(body);
                 }
                 false
@@ -172,36 +183,6 @@ impl<'a> Reader<'a> {
             self.bound.clear();
         }
         goes_on
-    }
-
-    /// The body of a loop over constants: what its first `continue` needs.
-    fn body(&mut self, steps: &'a [Step]) {
-        for step in steps {
-            match step {
-                Step::Set(slot, tree) => {
-                    if !self.set(*slot, tree) {
-                        return;
-                    }
-                }
-                Step::If(condition, yes, no)
-                    if matches!(yes.as_slice(), [Step::Continue]) && no.is_empty() =>
-                {
-                    // The rest of the condition is looked at only where its first part does not hold.
-                    let first = match condition {
-                        Tree::Or(parts) => parts.first().unwrap_or(condition),
-                        other => other,
-                    };
-                    if self.sure_truth(first) {
-                        let clauses = self.needs(first, false);
-                        let clauses = clauses.into_iter();
-                        let is_fixed = |atom: &Atom| !matches!(atom, Atom::Asked(_));
-                        self.add_all(clauses.filter(|clause| clause.iter().all(is_fixed)));
-                    }
-                    return;
-                }
-                _ => return,
-            }
-        }
     }
 
     /// Whether an expression has a value whatever the facts.
@@ -312,6 +293,7 @@ impl<'a> Reader<'a> {
             (Comparison::Equal, Constant::Text(text)) => Self::text(tree, text),
             (Comparison::Equal, Constant::Bool(truth)) => self.truth(tree, *truth),
             (Comparison::NotEqual, Constant::Unit) => self.held(tree),
+            (Comparison::Equal, Constant::Unit) => Self::lacked(tree),
             (Comparison::NotEqual, Constant::Int(0)) if is_count(tree) => self.least(tree, 1),
             (Comparison::GreaterOrEqual | Comparison::Equal, _) => {
                 number(constant).and_then(|n| self.at_least(tree, n))
@@ -390,6 +372,20 @@ impl<'a> Reader<'a> {
                 | Question::Registry => self.least(tree, 1),
                 _ => None,
             },
+            Tree::Block(steps) => {
+                let slot = last_item(steps)?;
+                self.some(self.bound.get(&slot)?)
+            }
+            _ => None,
+        }
+    }
+
+    /// A field of the event is not there.
+    fn lacked(tree: &Tree) -> Option<Clause> {
+        match tree {
+            Tree::Field(of, field) if matches!(**of, Tree::Anchor) => {
+                Some(vec![Atom::Lacks(*field)])
+            }
             _ => None,
         }
     }

@@ -37,7 +37,7 @@ const SAYS: [&str; 12] = [
 ];
 
 /// What rules begin with; some of it fails on some facts.
-const STATEMENTS: [&str; 42] = [
+const STATEMENTS: [&str; 45] = [
     "if ev.topic != \"食品\" { return; }",
     "if \"退费\" != (ev.topic ?? \"\") { return; }",
     "if (ev.topic ?? \"食品\") != \"食品\" { return; }",
@@ -81,6 +81,11 @@ const STATEMENTS: [&str; 42] = [
     "let z = 10 / (ev.group_size ?? 1);",
     "let last = who.last(\"inspection\", #{ result: \"不合格\" }); if last == () { return; }",
     "if (who.days_since(\"penalty\") ?? 99) > 30 { return; }",
+    "if ev.topic != () || ev.is_malicious == true { return; }",
+    "let rows = who.list(\"penalty\", \"90d\").filter(|x| x.amount != ()); \
+     let last = if rows.is_empty() { () } else { rows[rows.len() - 1] }; \
+     let bad = last != () && (last.amount ?? 0) > 1; if !bad && who.count(\"complaint\", \"7d\") < 2 { return; }",
+    "let last = who.last(\"penalty\"); if last == () || (last.amount ?? 0) < 2 { return; } if ev.topic != \"食品\" { return; }",
 ];
 
 const ENDS: [&str; 6] = [
@@ -272,6 +277,9 @@ fn the_index_keeps_away_what_cannot_speak() {
         (STATEMENTS[34], 2),
         (STATEMENTS[35], 2),
         (STATEMENTS[40], 2),
+        (STATEMENTS[42], 2),
+        (STATEMENTS[43], 1),
+        (STATEMENTS[44], 2),
         // What it cannot know: the text of a field that may be absent against a list, a failure.
         (STATEMENTS[6], 0),
         (STATEMENTS[12], 0),
