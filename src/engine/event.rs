@@ -178,7 +178,12 @@ impl SubjectKey {
 
     /// The shard that owns this subject: `murmur2(key) % shards`, as Kafka's default partitioner has it.
     pub fn shard(&self, shards: u32) -> u32 {
-        let text = self.to_string();
+        // Its text, put together without the machinery of formats: this is asked for every fact.
+        let kind = self.kind.name();
+        let mut text = String::with_capacity(kind.len() + 1 + self.key.len());
+        text.push_str(kind);
+        text.push(':');
+        text.push_str(&self.key);
         let positive = super::hash::murmur2(text.as_bytes()) & 0x7fff_ffff;
         positive % shards.max(1)
     }

@@ -86,7 +86,16 @@ impl Standard {
 
     /// How the planned inspections of a firm up to this time stand to it, at an inspection that is among its facts.
     pub fn judge(&self, facts: &Facts, at: EventTime, is_prompted: bool) -> Kept {
-        self.weigh(&inspections(facts), at, is_prompted)
+        if is_prompted {
+            return Kept::Prompted;
+        }
+        let from = at.plus_ms(-self.window_ms);
+        let window = facts.window(Stream::Inspection, from, at).iter();
+        let planned = window.filter(|fact| {
+            fact.peek()
+                .is_some_and(|peek| !peek.is_text(field::trigger, PROMPTED))
+        });
+        self.allowed(&planned.map(|fact| fact.time.day()).collect())
     }
 
     fn weigh(&self, all: &[Inspection], at: EventTime, is_prompted: bool) -> Kept {
@@ -95,7 +104,10 @@ impl Standard {
         }
         let from = at.plus_ms(-self.window_ms);
         let counts = |one: &&Inspection| !one.is_prompted && from < one.at && one.at <= at;
-        let days: BTreeSet<i32> = all.iter().filter(counts).map(|one| one.at.day()).collect();
+        self.allowed(&all.iter().filter(counts).map(|one| one.at.day()).collect())
+    }
+
+    fn allowed(&self, days: &BTreeSet<i32>) -> Kept {
         if self.times <= days.len() {
             Kept::Over
         } else {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lanes ─ take ≤ commit_events_max ─▶ step (shards in parallel) ─▶ channel of 1 ─▶ keeper: commit ─▶ sinks
+//!   └─ read and decode ahead meanwhile
 //! ```
 //!
 //! The loop and the keeper overlap by one batch; when the keeper is behind, the loop waits, and batches grow to their
@@ -143,7 +144,11 @@ impl Pipeline {
             }
         }
         let before = self.province.globals.seq;
-        let outcome = self.province.step(&inputs, &prepared, &Together);
+        let (province, merge) = (&mut self.province, &mut self.merge);
+        let (outcome, ()) = rayon::join(
+            || province.step(&inputs, &prepared, &Together),
+            || merge.read_ahead(),
+        );
         if self.is_archived {
             stepped.commit.archived = archived(before, &inputs, &outcome.dispositions);
         }

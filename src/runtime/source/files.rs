@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 /// What is kept of a record that is too long: one byte more than a dead letter holds, so that it shows as cut.
 const FRONT_BYTES: usize = crate::runtime::dlq::BYTES_MAX + 1;
+/// With fewer decoded records than these ready, more are read while what was taken is judged.
+const AHEAD: usize = 2_048;
 
 /// What a file lane is made of.
 #[derive(Debug, Clone)]
@@ -434,6 +436,17 @@ impl Lane for FileLane {
             }
         }
         Ok(Refill::Ready)
+    }
+
+    fn read_ahead(&mut self) -> Result<(), SourceFault> {
+        let is_file = self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.name.as_ref() != "-");
+        if is_file && self.ready.len() < AHEAD {
+            self.read_block()?;
+        }
+        Ok(())
     }
 
     fn ready(&mut self) -> &mut VecDeque<Decoded> {

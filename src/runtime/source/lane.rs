@@ -76,6 +76,11 @@ pub trait Lane: Send {
     fn connector(&self) -> usize;
     /// Reads and decodes ahead if nothing is ready.
     fn refill(&mut self) -> Result<Refill, SourceFault>;
+    /// Reads and decodes ahead, while what was taken is judged, if little is ready. What it comes to is for the next
+    /// [`Lane::refill`] to say.
+    fn read_ahead(&mut self) -> Result<(), SourceFault> {
+        Ok(())
+    }
     /// What is ready, oldest first.
     fn ready(&mut self) -> &mut VecDeque<Decoded>;
     /// Whether it is merged with others by arrival time.

@@ -10,6 +10,8 @@ pub struct Merge {
     lanes: Vec<Box<dyn Lane>>,
     done: Vec<bool>,
     awaited: Vec<bool>,
+    /// What went wrong while reading ahead; the next call says it.
+    fault: Option<SourceFault>,
 }
 
 impl fmt::Debug for Merge {
@@ -31,6 +33,7 @@ impl Merge {
             lanes,
             awaited: done.clone(),
             done,
+            fault: None,
         }
     }
 
@@ -53,6 +56,9 @@ impl Merge {
     /// lane; a merged lane that is empty but not done holds nobody up, one that is known to have more holds up the merged
     /// ones. The others are read in turn.
     pub fn take(&mut self, max: usize, out: &mut Vec<Taken>) -> Result<Pull, SourceFault> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         let mut heads: Vec<Option<EventTime>> = Vec::with_capacity(self.lanes.len());
         for at in 0..self.lanes.len() {
             heads.push(self.head(at)?);
@@ -86,6 +92,13 @@ impl Merge {
         } else {
             Pull::Empty
         })
+    }
+
+    /// Lets lanes read and decode ahead; which records are taken next, and in which order, does not depend on it.
+    pub fn read_ahead(&mut self) {
+        let lanes = self.lanes.iter_mut().zip(&self.done);
+        let mut lanes = lanes.filter(|(_, done)| !**done);
+        self.fault = lanes.find_map(|(lane, _)| lane.read_ahead().err());
     }
 
     /// The time by which a lane's next record is ordered; nothing if it has none.
