@@ -17,7 +17,7 @@ use super::exchange::{Adapter, ExchangeError};
 use super::journal::Head;
 use super::kafka::tally::Tally;
 use super::rollout::place::PlaceError;
-use super::run::{Job, MakeLanes};
+use super::run::{IDLE_MS, Job, MakeLanes};
 use super::sink::{FileSink, OutputKind, Sink, StdoutSink, WebhookConfig, WebhookSink};
 use super::source::{FileLane, FileLaneSpec, Lane};
 use super::store::{DiskStore, StoreError};
@@ -253,6 +253,7 @@ pub fn job(
         rule_check_every: config.engine.rule_check_every,
         asked: config.sinks.asked,
         last_deliveries_ms: config.engine.last_deliveries_seconds * 1_000,
+        idle_ms: IDLE_MS,
         clock: match config.engine.clock {
             ClockKind::Wall => Some(clock.clone()),
             ClockKind::Events => None,

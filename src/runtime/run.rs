@@ -37,8 +37,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long the loop waits when nothing is ready, ms.
-const IDLE_MS: u64 = 50;
+/// How long the loop waits when nothing is ready, ms, where its sources are files.
+pub const IDLE_MS: u64 = 50;
 
 /// What a run is made of.
 pub struct Job {
@@ -76,6 +76,8 @@ pub struct Job {
     pub archive: Option<std::path::PathBuf>,
     /// How long the end waits for sinks that have not taken everything, ms; a tenth of it when told to stop.
     pub last_deliveries_ms: u64,
+    /// How long the loop waits when nothing is ready, ms.
+    pub idle_ms: u64,
 }
 
 /// Makes the lanes, given how far each source is read.
@@ -276,6 +278,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         clock: job.clock,
         batch_max: job.batch_max,
         journal_bytes_max: job.journal_bytes_max,
+        idle_ms: job.idle_ms,
         questions: job.questions,
     };
     let end = (stop, job.last_deliveries_ms);
@@ -329,6 +332,7 @@ struct Settings {
     clock: Option<Clock>,
     batch_max: usize,
     journal_bytes_max: u64,
+    idle_ms: u64,
     questions: Option<Receiver<Question>>,
 }
 
@@ -473,10 +477,11 @@ fn turn_until(
 }
 
 fn wait(settings: &Settings) -> Option<Question> {
+    let idle = Duration::from_millis(settings.idle_ms);
     if let Some(questions) = &settings.questions {
-        questions.recv_timeout(Duration::from_millis(IDLE_MS)).ok()
+        questions.recv_timeout(idle).ok()
     } else {
-        std::thread::park_timeout(Duration::from_millis(IDLE_MS));
+        std::thread::park_timeout(idle);
         None
     }
 }

@@ -82,9 +82,9 @@ impl Province {
         (text.lines().map(str::to_owned).collect(), took)
     }
 
-    /// Puts every record into the topic of its feed; gives how many.
-    pub(crate) fn publish(&self, cluster: &Cluster, partitions: i32) -> usize {
-        let mut count = 0;
+    /// Puts every record into the topic of its feed; gives how many each has.
+    pub(crate) fn publish(&self, cluster: &Cluster, partitions: i32) -> Vec<usize> {
+        let mut counts = Vec::new();
         for (connector, path) in &self.sources {
             let topic = format!("in.{connector}");
             cluster.make(&topic, partitions, cluster.nodes);
@@ -92,10 +92,10 @@ impl Province {
                 .into_iter()
                 .map(|record| (partition_of(&record, partitions), Some(record)))
                 .collect();
-            count += messages.len();
+            counts.push(messages.len());
             cluster.produce(&topic, &messages);
         }
-        count
+        counts
     }
 
     /// A configuration that reads and writes topics; `more` goes into each source.

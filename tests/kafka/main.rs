@@ -21,6 +21,7 @@ mod cluster;
 /// The readers of `fixtures/contracts`.
 mod consumers;
 mod feeds;
+mod process;
 /// TLS, names and passwords.
 #[cfg(feature = "kafka-tls")]
 mod secure;
@@ -64,12 +65,12 @@ enum Same {
 }
 
 impl Same {
-    fn of(self, message: &[u8]) -> Vec<u8> {
+    fn of(self, message: &[u8]) -> String {
         match self {
-            Self::Bytes => message.to_vec(),
+            Self::Bytes => String::from_utf8_lossy(message).into_owned(),
             Self::Ids => {
                 let value: serde_json::Value = serde_json::from_slice(message).unwrap();
-                value["id"].as_str().unwrap_or_default().into()
+                value["id"].as_str().unwrap_or_default().to_owned()
             }
         }
     }
@@ -101,7 +102,7 @@ fn compare(read: &[Read], lines: &[String], same: Same) -> usize {
                 .push(&message.value);
         }
     }
-    let mut expected: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in lines {
         expected
             .entry(subject_of(line))
@@ -137,7 +138,7 @@ fn killed_engines_and_brokers_leave_the_same_warnings() {
     let (lines, _) = province.embedded();
     assert!(100 < lines.len(), "the province gives warnings");
     let cluster = Cluster::start(&dir.path().join("broker"), 1);
-    let count = province.publish(&cluster, 4);
+    let count: usize = province.publish(&cluster, 4).iter().sum();
     // Slow enough that every kill meets a run at work.
     let rate = (events / 9 / (kills + 1)).max(50);
     let config = province.configure(&cluster, &format!("rate_max = {rate}"));
@@ -190,7 +191,7 @@ fn throughput_beside_the_embedded_run() {
     let province = Province::generate(&dir.path().join("province"), events / 10, events);
     let (lines, embedded_s) = province.embedded();
     let cluster = Cluster::start(&dir.path().join("broker"), 1);
-    let count = province.publish(&cluster, 4);
+    let count: usize = province.publish(&cluster, 4).iter().sum();
     let config = province.configure(&cluster, "");
     create_topics(&config, "1");
     let started = Instant::now();

@@ -1,82 +1,22 @@
 //! Several processes that share partitions: killed, frozen, robbed of their state.
 //!
-//! `FENGHUO_KAFKA_SHARED_KILLS` (default 6) says how often processes are killed, `FENGHUO_KAFKA_EVENTS` how many records there
-//! are, `FENGHUO_KAFKA_SEED` in which order. The long form: 100 kills, 1,000,000 records.
+//! `FENGHUO_KAFKA_SHARED_KILLS` (default 6) says how often processes are killed, `FENGHUO_KAFKA_SHARED_BOUNCES` (3) how often the
+//! broker is, `FENGHUO_KAFKA_EVENTS` how many records there are, `FENGHUO_KAFKA_SEED` in which order. The long form: 100 kills,
+//! 1,000,000 records, 20 times the broker.
 
 use crate::beside::compare_remarks;
 use crate::cluster::{Cluster, SHORT, let_pass};
 use crate::feeds::{Province, fenghuo, succeed};
+use crate::process::Process;
 use crate::{Same, WARNINGS, compare, setting};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const SESSION_MS: u64 = 6_000;
-
-/// A process of the cluster; killed when it is dropped.
-struct Process {
-    child: Child,
-}
-
-impl Process {
-    fn start(config: &Path, role: &str, log: &Path) -> Self {
-        let log = File::options().create(true).append(true).open(log).unwrap();
-        let child = fenghuo()
-            .env("FENGHUO_LOG", "info")
-            .args(["run", "--role", role, "--config", config.to_str().unwrap()])
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self { child }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let signal = format!("-{name}");
-        let status = Command::new("kill").args([&signal, &id]).status().unwrap();
-        assert!(status.success(), "kill {signal} {id}");
-    }
-
-    fn kill(mut self) {
-        self.signal("KILL");
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM, and an end by itself.
-    fn stop(mut self) {
-        self.signal("TERM");
-        let started = Instant::now();
-        while started.elapsed() < SHORT {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                // One that has just been started may not listen yet.
-                let is_fine = status.success() || status.signal() == Some(15);
-                assert!(is_fine, "{status}");
-                return;
-            }
-            let_pass(Duration::from_millis(50));
-        }
-        panic!("a process does not end when it is told to");
-    }
-
-    fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A province, its embedded run, and its records in topics.
 struct Trial {
@@ -85,6 +25,8 @@ struct Trial {
     lines: Vec<String>,
     cluster: Cluster,
     count: usize,
+    /// Records of the largest feed.
+    largest: usize,
     /// Where the doors of each process are.
     ports: BTreeMap<&'static str, u16>,
     /// How many followers configurations that are written from now on ask for.
@@ -107,25 +49,31 @@ fn escaped(text: &str) -> String {
     text.bytes().map(escape).collect()
 }
 
-/// A take-over: how long it took, ms, and how many records of the log were read for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A take-over: how long it took, ms, how long of that until the claim stood in the log and was read up to, and how many
+/// records of the log were read for it.
+#[derive(Debug, Clone, Copy)]
 struct Took {
     ms: u64,
+    log_ms: u64,
     records: u64,
 }
 
 /// The middle one and the one below which 99 of 100 are, ms.
-fn quantiles(mut took: Vec<Took>) -> String {
-    took.sort_unstable();
-    let at = |percent: usize| {
-        let place = (took.len() * percent / 100).min(took.len().saturating_sub(1));
-        took.get(place).map_or(0, |took| took.ms)
+fn quantiles(took: &[Took]) -> String {
+    let of = |part: fn(&Took) -> u64| {
+        let mut all: Vec<u64> = took.iter().map(part).collect();
+        all.sort_unstable();
+        let at = |percent: usize| {
+            let place = (all.len() * percent / 100).min(all.len().saturating_sub(1));
+            all.get(place).copied().unwrap_or(0)
+        };
+        format!("p50 {} ms, p99 {} ms", at(50), at(99))
     };
     format!(
-        "{} take-overs, p50 {} ms, p99 {} ms",
+        "{} take-overs, {}, of that the log {}",
         took.len(),
-        at(50),
-        at(99)
+        of(|took| took.ms),
+        of(|took| took.log_ms)
     )
 }
 
@@ -141,13 +89,16 @@ impl Trial {
         let (lines, _) = province.embedded();
         assert!(100 < lines.len(), "the province gives warnings");
         let cluster = Cluster::start(&dir.path().join("broker"), 1);
-        let count = province.publish(&cluster, 4);
+        // One partition a feed, so that its records come as they stand in its file, to the minute, however many there are; what
+        // several partitions of a feed do to their order is no matter of this suite.
+        let counts = province.publish(&cluster, 1);
         let trial = Self {
             dir,
             province,
             lines,
             cluster,
-            count,
+            count: counts.iter().sum(),
+            largest: counts.into_iter().max().unwrap(),
             ports: ["a", "b", "i"].map(|name| (name, free_port())).into(),
             standby: std::cell::Cell::new(1),
         };
@@ -181,6 +132,12 @@ impl Trial {
 
     fn start(&self, instance: &str, role: &str, more: &str) -> Process {
         Process::start(&self.config(instance, more), role, &self.log(instance))
+    }
+
+    /// For the sources: slow enough that the largest feed lasts so many seconds, so that what happens meanwhile meets work.
+    fn lasting(&self, seconds: u64) -> String {
+        let rate = u64::try_from(self.largest).unwrap() / seconds;
+        format!("rate_max = {}", rate.max(20))
     }
 
     /// How long everything may take when nothing disturbs it.
@@ -286,6 +243,7 @@ impl Trial {
         let logged = self.logged(instance, "partition taken over");
         let took = |fields: &serde_json::Value| Took {
             ms: fields["took_ms"].as_u64().unwrap(),
+            log_ms: fields["log_ms"].as_u64().unwrap(),
             records: fields["records"].as_u64().unwrap(),
         };
         logged.iter().map(took).collect()
@@ -311,11 +269,12 @@ impl Trial {
         let duplicates = compare(&read, &self.lines, Same::Bytes);
         compare_remarks(&self.cluster, &self.province);
         let took = ["a", "b"].iter().flat_map(|name| self.take_overs(name));
+        let took: Vec<Took> = took.collect();
         println!(
             "{} records, {what}: {} warnings, equal to the embedded run, {duplicates} duplicates; {}",
             self.count,
             self.lines.len(),
-            quantiles(took.collect())
+            quantiles(&took)
         );
     }
 }
@@ -326,10 +285,7 @@ fn shared_partitions_survive_kills_of_either_and_of_both() {
     let events = setting("FENGHUO_KAFKA_EVENTS", 20_000);
     let trial = Trial::new(events);
     let mut rng = ChaCha8Rng::seed_from_u64(setting("FENGHUO_KAFKA_SEED", 2026));
-    let count = u64::try_from(trial.count).unwrap();
-    // About nine sources; slow enough that every kill meets work.
-    let rate = (count / 9 / (4 * (kills + 1))).max(20);
-    let slow = format!("rate_max = {rate}");
+    let slow = trial.lasting(5 * (kills + 1));
     let names = ["a", "b"];
     let mut processes = names.map(|name| Some(trial.start(name, "all", &slow)));
     let mut killed = 0;
@@ -356,6 +312,8 @@ fn shared_partitions_survive_kills_of_either_and_of_both() {
     for process in &mut processes {
         process.take().unwrap().stop();
     }
+    let told = trial.cluster.read(WARNINGS).len();
+    println!("after {killed} kills {told} messages about warnings were told");
     let mut processes = names.map(|name| Some(trial.start(name, "all", "")));
     trial.await_all(trial.limit(), &mut processes);
     for process in &mut processes {
@@ -365,11 +323,72 @@ fn shared_partitions_survive_kills_of_either_and_of_both() {
 }
 
 #[test]
+fn shared_partitions_survive_a_broker_that_is_killed() {
+    let bounces = setting("FENGHUO_KAFKA_SHARED_BOUNCES", 3);
+    let trial = Trial::new(setting("FENGHUO_KAFKA_EVENTS", 20_000));
+    let mut rng = ChaCha8Rng::seed_from_u64(setting("FENGHUO_KAFKA_SEED", 2026));
+    let slow = trial.lasting(10 * (bounces + 1));
+    let mut processes = ["a", "b"].map(|name| Some(trial.start(name, "all", &slow)));
+    for _ in 0..bounces {
+        let_pass(Duration::from_millis(rng.random_range(4_000..12_000)));
+        trial.cluster.end(1);
+        // Some are away for longer than the session.
+        let_pass(Duration::from_millis(rng.random_range(0..2 * SESSION_MS)));
+        trial.cluster.again(1);
+    }
+    // The same processes: none has ended, none hangs.
+    trial.await_all(trial.limit(), &mut processes);
+    for process in &mut processes {
+        process.take().unwrap().stop();
+    }
+    trial.report(&format!("the broker killed {bounces} times"));
+}
+
+#[test]
+fn shared_partitions_of_two_processes_with_one_name_are_left_to_one_of_them() {
+    let trial = Trial::new(setting("FENGHUO_KAFKA_EVENTS", 20_000));
+    let slow = trial.lasting(30);
+    let first = trial.start("a", "all", &slow);
+    let config = trial.config("b", &slow);
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(
+        &config,
+        text.replace("instance = \"b\"", "instance = \"a\""),
+    )
+    .unwrap();
+    let second = Process::start(&config, "all", &trial.log("b"));
+    let mut both = [("a", first), ("b", second)];
+    let started = Instant::now();
+    let ended = loop {
+        let mut gone = both.iter_mut().filter_map(|(name, process)| {
+            let is_gone = !process.is_running();
+            is_gone.then_some(*name)
+        });
+        if let Some(name) = gone.next() {
+            break name;
+        }
+        assert!(
+            started.elapsed() < Duration::from_mins(2),
+            "{}",
+            trial.tail()
+        );
+        let_pass(Duration::from_millis(200));
+    };
+    let said = std::fs::read_to_string(trial.log(ended)).unwrap();
+    assert!(said.contains("another process runs as"), "{said}");
+    let left = both.into_iter().find(|(name, _)| *name != ended);
+    let mut left = [left.map(|(_, process)| process)];
+    trial.await_all(trial.limit(), &mut left);
+    for process in &mut left {
+        process.take().unwrap().stop();
+    }
+    trial.report("two processes with one name");
+}
+
+#[test]
 fn shared_partitions_of_a_frozen_owner_go_to_the_other_and_its_word_counts_no_more() {
     let trial = Trial::new(setting("FENGHUO_KAFKA_EVENTS", 20_000));
-    let count = u64::try_from(trial.count).unwrap();
-    let slow = format!("rate_max = {}", (count / 9 / 40).max(20));
-    let ingest = trial.start("i", "ingest", &slow);
+    let ingest = trial.start("i", "ingest", &trial.lasting(40));
     let mut a = trial.start("a", "engine", "");
     let b = trial.start("b", "engine", "");
     for _ in 0..2 {
@@ -454,7 +473,12 @@ fn shared_partitions_are_taken_over_by_who_stands_by_without_reading_their_logs(
         }
         trial.look_through_doors(standby);
         running.kill();
+        let killed = Instant::now();
         trial.await_logged(stays, ("partition taken over", before + 8));
+        println!(
+            "standby = {standby}: all taken over {} ms after the kill, the session being {SESSION_MS} ms",
+            killed.elapsed().as_millis()
+        );
         rounds.push(trial.take_overs(stays).split_off(before + 4));
         running = other;
     }
@@ -463,9 +487,9 @@ fn shared_partitions_are_taken_over_by_who_stands_by_without_reading_their_logs(
     let records = |round: &[Took]| round.iter().map(|took| took.records).sum::<u64>();
     println!(
         "without standby: {}, {} records read; with: {}, {} records read",
-        quantiles(without.clone()),
+        quantiles(&without),
         records(&without),
-        quantiles(with.clone()),
+        quantiles(&with),
         records(&with)
     );
     // Its own claims are all that is new.

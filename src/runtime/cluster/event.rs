@@ -257,7 +257,15 @@ impl Lane for EventLane {
             }
             None => {
                 self.tried = Some(Stopwatch::start());
-                self.connect()?
+                match self.connect() {
+                    Ok(consumer) => consumer,
+                    // Its partition may have no leader at the moment. To the end there is nothing to wait for.
+                    Err(fault) if !self.spec.until_end && fault.may_pass() => {
+                        tracing::warn!(%fault, "events are waited for");
+                        return Ok(Refill::Awaited);
+                    }
+                    Err(fault) => return Err(fault),
+                }
             }
         };
         self.poll(&consumer)?;

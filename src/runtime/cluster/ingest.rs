@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long it waits when nothing is ready, ms.
-const IDLE_MS: u64 = 50;
+const IDLE_MS: u64 = 10;
 
 /// What the stage is made of.
 pub struct IngestJob {
@@ -50,6 +50,8 @@ pub struct IngestJob {
     pub to: (String, u32),
     /// How long the end waits for sinks, ms; see [`crate::runtime::run::Job`].
     pub last_deliveries_ms: u64,
+    /// Whether sources that cannot be read are waited for.
+    pub is_live: bool,
     /// The clock, when the world's time drives the logical clock.
     pub clock: Option<Clock>,
 }
@@ -106,7 +108,7 @@ pub(super) fn ingest(
         let minute = now.map(|now| EventTime(now.0 - now.0.rem_euclid(MINUTE_MS)));
         let minute = minute.filter(|minute| last_minute < *minute);
         last_minute = minute.unwrap_or(last_minute);
-        let (pull, commit) = stage.turn(minute, job.clock.is_some(), watch)?;
+        let (pull, commit) = stage.turn(minute, job.is_live, watch)?;
         match commit {
             Some(commit) => {
                 let accounts = commit.accounts.clone();

@@ -18,6 +18,11 @@ use std::time::Duration;
 
 /// How long a member that was told to give everything back waits for what it gets instead, µs.
 const BETWEEN_US: u64 = 15_000_000;
+/// How often a membership may be taken over within [`FENCED_US`] before it is believed that another process has the name: a
+/// broker that answers slowly may take a process that asks twice for two.
+const FENCED_MAX: usize = 3;
+/// See [`FENCED_MAX`], µs.
+const FENCED_US: u64 = 60_000_000;
 /// How long the broker may take to list members.
 const MEMBERS: Duration = Duration::from_secs(2);
 /// A UUID as text, which the broker puts after the name of a member.
@@ -131,8 +136,11 @@ fn numbers(list: &TopicPartitionList) -> BTreeSet<u32> {
 
 /// See the module.
 pub struct Member {
+    settings: Settings,
     consumer: BaseConsumer<Ears>,
     group: Group,
+    /// When memberships of this process were taken over lately.
+    fenced: Vec<Stopwatch>,
 }
 
 impl std::fmt::Debug for Member {
@@ -146,6 +154,19 @@ impl std::fmt::Debug for Member {
 impl Member {
     /// Joins.
     pub fn join(settings: &Settings, group: Group) -> Result<Self, MemberError> {
+        Ok(Self {
+            settings: settings.clone(),
+            consumer: Self::enter(settings, &group, Wish::default())?,
+            group,
+            fenced: Vec::new(),
+        })
+    }
+
+    fn enter(
+        settings: &Settings,
+        group: &Group,
+        wish: Wish,
+    ) -> Result<BaseConsumer<Ears>, MemberError> {
         let said = |error: KafkaError| MemberError::Client(error.to_string());
         let session_ms = group.session_timeout_ms;
         let consumer: BaseConsumer<Ears> = settings
@@ -159,10 +180,32 @@ impl Member {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "latest")
             .set("queued.max.messages.kbytes", "64")
-            .create_with_context(Ears::default())
+            .create_with_context(Ears(Mutex::new(wish)))
             .map_err(said)?;
         consumer.subscribe(&[&group.topic]).map_err(said)?;
-        Ok(Self { consumer, group })
+        Ok(consumer)
+    }
+
+    /// Joins anew after the membership was taken over; keeps what it has meanwhile, as in any rebalance.
+    fn join_again(&mut self) -> Result<(), MemberError> {
+        self.fenced.retain(|since| since.elapsed_us() < FENCED_US);
+        if FENCED_MAX <= self.fenced.len() {
+            let instance = self.group.instance.clone();
+            return Err(MemberError::SameName { instance });
+        }
+        self.fenced.push(Stopwatch::start());
+        tracing::warn!(group = %self.group.id, instance = self.group.instance, "the broker has given the membership to another client of this name; joining again");
+        let wish = self.consumer.context().0.lock();
+        let partitions = wish
+            .unwrap_or_else(PoisonError::into_inner)
+            .partitions
+            .clone();
+        let wish = Wish {
+            partitions,
+            between: Some(Stopwatch::start()),
+        };
+        self.consumer = Self::enter(&self.settings, &self.group, wish)?;
+        Ok(())
     }
 
     /// The members of the group and what each has, as the broker knows it; nothing while it cannot say. Members without a
@@ -185,16 +228,15 @@ impl Member {
     }
 
     /// Takes part for a moment; the partitions that this process shall try to own.
-    pub fn poll(&self) -> Result<BTreeSet<u32>, MemberError> {
+    pub fn poll(&mut self) -> Result<BTreeSet<u32>, MemberError> {
         if let Some(Err(error)) = self.consumer.poll(Duration::from_millis(100)) {
             tracing::debug!(group = %self.group.id, %error, "group");
         }
         if let Some((code, why)) = self.consumer.client().fatal_error() {
-            if code == RDKafkaErrorCode::FencedInstanceId {
-                let instance = self.group.instance.clone();
-                return Err(MemberError::SameName { instance });
+            if code != RDKafkaErrorCode::FencedInstanceId {
+                return Err(MemberError::Client(format!("{code}: {why}")));
             }
-            return Err(MemberError::Client(format!("{code}: {why}")));
+            self.join_again()?;
         }
         let context = self.consumer.context();
         let wish = context.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,7 +4,10 @@
 //! records are still to be read. It claims nothing and writes nothing. Which partitions it follows is worked out from the
 //! members of the group ([`crate::engine::owner::standbys`]), looked at every [`LOOK_US`].
 //!
-//! bounds   one thread, one reader and one cache on disk a partition that is followed
+//! What a follower holds, a cache that is read up and a log with a producer that was let in, goes to the work that takes the
+//! partition over.
+//!
+//! bounds   one thread, one reader, one producer and one cache on disk a partition that is followed
 //! errors   a follower that cannot go on says so and ends; the partition is then taken over more slowly, nothing else
 
 use super::log::Log;
@@ -45,10 +48,27 @@ pub(super) struct Followers<'f> {
     pub directory: &'f (dyn Fn(u32) -> PathBuf + Sync),
 }
 
+/// What taking a partition over needs.
+pub(super) struct Ready {
+    pub log: TopicLog,
+    pub cache: Cache,
+}
+
+/// A follower still has the cache of the partition.
+pub(super) struct Busy;
+
 /// A thread that follows a log.
 struct Follower<'t> {
     stop: Arc<AtomicBool>,
-    thread: ScopedJoinHandle<'t, ()>,
+    thread: ScopedJoinHandle<'t, Option<Ready>>,
+}
+
+impl Follower<'_> {
+    fn end(&self) {
+        if !self.stop.swap(true, Ordering::AcqRel) {
+            self.thread.thread().unpark();
+        }
+    }
 }
 
 /// The followers of a process.
@@ -89,11 +109,13 @@ impl<'t> Standing<'t> {
         let wanted: BTreeSet<u32> = self.wanted.difference(mine).copied().collect();
         for (partition, follower) in &self.following {
             if !wanted.contains(partition) {
-                follower.stop.store(true, Ordering::Release);
+                follower.end();
             }
         }
-        self.following
-            .retain(|_, f| !f.thread.is_finished() || !f.stop.load(Ordering::Acquire));
+        // What this process shall own is fetched by who takes it over.
+        self.following.retain(|partition, f| {
+            mine.contains(partition) || !f.thread.is_finished() || !f.stop.load(Ordering::Acquire)
+        });
         for partition in wanted {
             // One that could not go on is not tried again before somebody has looked.
             self.following.entry(partition).or_insert_with(|| {
@@ -105,10 +127,19 @@ impl<'t> Standing<'t> {
         }
     }
 
-    /// Whether a follower still has the cache of a partition.
-    pub(super) fn holds(&self, partition: u32) -> bool {
-        let follower = self.following.get(&partition);
-        follower.is_some_and(|follower| !follower.thread.is_finished())
+    /// What the follower of a partition has got, if there was one.
+    pub(super) fn take(&mut self, partition: u32) -> Result<Option<Ready>, Busy> {
+        match self.following.get(&partition) {
+            None => return Ok(None),
+            Some(follower) if !follower.thread.is_finished() => return Err(Busy),
+            Some(_) => {}
+        }
+        let ended = self.following.remove(&partition);
+        let ready = ended.map(|follower| follower.thread.join());
+        match ready.transpose() {
+            Ok(ready) => Ok(ready.flatten()),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 }
 
@@ -116,7 +147,7 @@ impl Drop for Standing<'_> {
     /// Tells all to end, however the work of the process ends; its threads are waited for by their scope.
     fn drop(&mut self) {
         for follower in self.following.values() {
-            follower.stop.store(true, Ordering::Release);
+            follower.end();
         }
     }
 }
@@ -137,27 +168,28 @@ impl Drop for Counted<'_> {
     }
 }
 
-fn follow(followers: &Followers<'_>, partition: u32, stop: &Arc<AtomicBool>) {
+fn follow(followers: &Followers<'_>, partition: u32, stop: &Arc<AtomicBool>) -> Option<Ready> {
     while !stop.load(Ordering::Acquire) {
         match try_follow(followers, partition, stop) {
-            Ok(()) => return,
+            Ok(ready) => return Some(ready),
             Err(StoreError::Log { what }) => {
                 tracing::warn!(partition, what, "the state log cannot be followed now");
                 std::thread::park_timeout(AWAY);
             }
             Err(error) => {
                 tracing::error!(partition, %error, "this process does not stand by for the partition any more");
-                return;
+                return None;
             }
         }
     }
+    None
 }
 
 fn try_follow(
     followers: &Followers<'_>,
     partition: u32,
     stop: &Arc<AtomicBool>,
-) -> Result<(), StoreError> {
+) -> Result<Ready, StoreError> {
     let topic = followers.cluster.state_topic();
     let mut log = TopicLog::new(followers.settings, (&topic, partition), Arc::clone(stop))?;
     let cache = Cache::open(&(followers.directory)(partition), followers.partitions)?;
@@ -171,10 +203,11 @@ fn try_follow(
             cache = caught;
         } else {
             if !core::mem::replace(&mut is_told, true) {
+                log.prepare()?;
                 tracing::info!(partition, next = end, "followed to the end");
             }
             std::thread::park_timeout(REST);
         }
     }
-    Ok(())
+    Ok(Ready { log, cache })
 }

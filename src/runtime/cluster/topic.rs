@@ -20,6 +20,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// How long the producer is heard at once, ms: this long it takes whatever comes meanwhile.
+const HEAR_MS: u64 = 1;
+/// The same when nothing has been heard for [`AWAY_US`].
+const HEAR_AWAY_MS: u64 = 20;
+const AWAY_US: u64 = 500_000;
 /// How long a process that shall stop waits for the broker, µs.
 const STOP_US: u64 = 5_000_000;
 /// How long reading may make no progress, µs.
@@ -91,7 +96,7 @@ impl Writer {
                     Ok(()) => break,
                     Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                         record = back;
-                        self.hear(&mut done)?;
+                        self.hear(HEAR_MS, &mut done)?;
                     }
                     Err((error, _)) => return Err(fault(&error)),
                 }
@@ -100,7 +105,8 @@ impl Writer {
         }
         let watch = Stopwatch::start();
         while done.len() < sent {
-            self.hear(&mut done)?;
+            let is_away = AWAY_US < watch.elapsed_us();
+            self.hear(if is_away { HEAR_AWAY_MS } else { HEAR_MS }, &mut done)?;
             if self.stop.load(Ordering::Acquire) && STOP_US < watch.elapsed_us() {
                 return Err(StoreError::Log {
                     what: "the broker does not answer, and this process shall stop".to_owned(),
@@ -110,8 +116,8 @@ impl Writer {
         Ok(done)
     }
 
-    fn hear(&self, done: &mut Vec<u64>) -> Result<(), StoreError> {
-        self.producer.poll(Duration::from_millis(20));
+    fn hear(&self, wait_ms: u64, done: &mut Vec<u64>) -> Result<(), StoreError> {
+        self.producer.poll(Duration::from_millis(wait_ms));
         for said in self.acks.take() {
             done.push(said.map_err(|what| StoreError::Log { what })?);
         }
@@ -164,6 +170,30 @@ impl TopicLog {
             writer: None,
             stop,
         })
+    }
+
+    /// Makes the producer before it is needed: it takes about half a second to be let in, as its library asks for its number
+    /// and, while no broker is connected yet, asks again after 500 ms.
+    pub fn prepare(&mut self) -> Result<(), StoreError> {
+        if self.writer.is_none() {
+            let writer = Writer::new(&self.settings, Arc::clone(&self.stop))?;
+            self.writer = Some(writer);
+        }
+        Ok(())
+    }
+
+    /// The same, which ends its waits when another signal says so.
+    #[must_use]
+    pub fn under(self, stop: &Arc<AtomicBool>) -> Self {
+        let writer = self.writer.map(|writer| Writer {
+            stop: Arc::clone(stop),
+            ..writer
+        });
+        Self {
+            writer,
+            stop: Arc::clone(stop),
+            ..self
+        }
     }
 
     fn number(&self) -> i32 {

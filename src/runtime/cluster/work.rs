@@ -13,7 +13,7 @@ use self::sharing::Stage;
 use super::event::{EventLane, EventLaneSpec};
 use super::ingest::{IngestJob, ingest};
 use super::member::Group;
-use super::standby::{Counted, Followers};
+use super::standby::{Counted, Followers, Ready};
 use super::store::{Cache, Claimant, LogStore, TakeOver};
 use super::switchboard::Switchboard;
 use super::terms::{ClusterError, partitions, refuse};
@@ -40,6 +40,12 @@ use crate::runtime::store::{Batch, Ledger, Store, StoreError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Journal between the images of one partition, at the least.
+const JOURNAL_BYTES_MIN: u64 = 1 << 20;
+
+/// How long the run of a partition waits when no event is there, ms: two stages wait, one after the other.
+const IDLE_MS: u64 = 5;
 
 /// Which stages this process takes part in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +159,7 @@ impl<'c> Process<'c> {
         let ingest = Stage {
             name: "ingest",
             group: group("ingest", self.cluster.ingest_topic()),
-            work: &|_, stop| self.ingest(stop, (watch, doors)),
+            work: &|_, _, stop| self.ingest(stop, (watch, doors)),
             followers: None,
         };
         let directory = |partition| self.directory(partition);
@@ -168,7 +174,7 @@ impl<'c> Process<'c> {
         let engine = Stage {
             name: "engine",
             group: group("engine", self.cluster.event_topic()),
-            work: &|partition, stop| self.judge(partition, stop, (watch, doors)),
+            work: &|partition, ready, stop| self.judge((partition, ready), stop, (watch, doors)),
             followers: (!self.until_end).then_some(&followers),
         };
         let done = match (role.ingests, role.judges) {
@@ -218,23 +224,43 @@ impl<'c> Process<'c> {
         self.config.engine.state.join(format!("p{partition}"))
     }
 
-    /// Takes a partition of a log over.
-    fn own(
+    /// A log and its cache, as they are found.
+    fn open(
         &self,
         (topic, partition): (&str, u32),
         directory: &Path,
         stop: &Arc<AtomicBool>,
+    ) -> Result<Ready, StoreError> {
+        let mut log = TopicLog::new(&self.settings, (topic, partition), Arc::clone(stop))?;
+        // It is let in while the cache is opened and read up.
+        log.prepare()?;
+        let cache = Cache::open(directory, self.partitions)?;
+        Ok(Ready { log, cache })
+    }
+
+    /// The log and the cache of a partition that is judged: from its follower, or as they are found.
+    fn ready(
+        &self,
+        partition: u32,
+        followed: Option<Ready>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Ready, StoreError> {
+        if let Some(Ready { log, cache }) = followed {
+            let log = log.under(stop);
+            return Ok(Ready { log, cache });
+        }
+        let at = (&*self.cluster.state_topic(), partition);
+        let Ready { log, cache } = self.open(at, &self.directory(partition), stop)?;
+        let cache = cache.shown_by(self.metrics.behind(partition));
+        Ok(Ready { log, cache })
+    }
+
+    /// Takes a partition of a log over.
+    fn own(
+        &self,
+        (topic, partition): (&str, u32),
+        Ready { log, cache }: Ready,
     ) -> Result<(LogStore, TakeOver), RunError> {
-        let log = TopicLog::new(&self.settings, (topic, partition), Arc::clone(stop));
-        let cache = Cache::open(directory, self.partitions);
-        let is_judged = topic == self.cluster.state_topic();
-        let cache = cache.map(|cache| {
-            if is_judged {
-                cache.shown_by(self.metrics.behind(partition))
-            } else {
-                cache
-            }
-        });
         let claimant = Claimant {
             name: self.cluster.instance.clone(),
             session: self.session,
@@ -243,7 +269,7 @@ impl<'c> Process<'c> {
             copy_after_bytes: self.cluster.copy_after_bytes,
             metrics: self.metrics.clone(),
         };
-        let claimed = cache.and_then(|cache| cache.claim(Box::new(log?), &claimant));
+        let claimed = cache.claim(Box::new(log), &claimant);
         claimed.map_err(|error| RecoverError::Store(error).into())
     }
 
@@ -255,9 +281,14 @@ impl<'c> Process<'c> {
     }
 
     fn ingest(&self, stop: &Arc<AtomicBool>, (watch, doors): (&dyn Watch, Option<&Doors>)) -> Done {
+        // It is let in while the partition is taken over.
+        let writer = Writer::new(&self.settings, Arc::clone(stop));
+        let writer = writer.map_err(RecoverError::Store)?;
         let topic = self.cluster.ingest_topic();
-        let (store, took) =
-            self.own((&topic, 0), &self.config.engine.state.join("ingest"), stop)?;
+        let ready = self
+            .open((&topic, 0), &self.config.engine.state.join("ingest"), stop)
+            .map_err(RecoverError::Store)?;
+        let (store, took) = self.own((&topic, 0), ready)?;
         tracing::info!(?took, "this process reads the sources");
         let lanes = make_lanes(
             self.config,
@@ -270,8 +301,6 @@ impl<'c> Process<'c> {
             let what = crate::runtime::logging::chain(&error);
             RecoverError::Store(StoreError::LogUnfit { what })
         })?;
-        let writer = Writer::new(&self.settings, Arc::clone(stop));
-        let writer = writer.map_err(RecoverError::Store)?;
         let job = IngestJob {
             store: Box::new(store),
             lanes,
@@ -284,6 +313,7 @@ impl<'c> Process<'c> {
             batch_max: self.config.engine.commit_events_max,
             to: (self.cluster.event_topic(), self.partitions),
             last_deliveries_ms: self.config.engine.last_deliveries_seconds * 1_000,
+            is_live: !self.until_end,
             clock: self.clock(),
         };
         let _reads = Counted::new(&self.metrics.ingests);
@@ -304,14 +334,15 @@ impl<'c> Process<'c> {
 
     fn judge(
         &self,
-        partition: u32,
+        (partition, ready): (u32, Option<Ready>),
         stop: &Arc<AtomicBool>,
         (watch, doors): (&dyn Watch, Option<&Doors>),
     ) -> Done {
         let started = Stopwatch::start();
         let topic = self.cluster.state_topic();
-        let directory = self.directory(partition);
-        let (mut store, took) = self.own((&topic, partition), &directory, stop)?;
+        let ready = self.ready(partition, ready, stop);
+        let ready = ready.map_err(RecoverError::Store)?;
+        let (mut store, took) = self.own((&topic, partition), ready)?;
         let scope = Scope {
             partition,
             partitions: self.partitions,
@@ -347,12 +378,13 @@ impl<'c> Process<'c> {
             asked: self.config.sinks.asked,
             clock: self.clock(),
             batch_max: self.config.engine.commit_events_max,
-            journal_bytes_max: self.config.engine.checkpoint_journal_bytes,
+            journal_bytes_max: self.journal_bytes_max(),
             questions: Some(self.board.connect(partition)),
             exchange: None,
             kafka: self.tally.clone(),
             archive: None,
             last_deliveries_ms: self.config.engine.last_deliveries_seconds * 1_000,
+            idle_ms: IDLE_MS,
         };
         let _judges = Counted::new(&self.metrics.judged);
         let seen = doors.map(|doors| doors.of(partition));
@@ -370,6 +402,13 @@ impl<'c> Process<'c> {
         }
         self.note(done?.waiting.is_empty());
         Ok(())
+    }
+
+    /// The journal of one partition between images. A process that takes partitions over steps over the journals of all of
+    /// them, so together they may be as long as that of a process that has everything.
+    fn journal_bytes_max(&self) -> u64 {
+        let all = self.config.engine.checkpoint_journal_bytes;
+        (all / u64::from(self.partitions.max(1))).max(JOURNAL_BYTES_MIN.min(all))
     }
 
     fn note(&self, is_delivered: bool) {

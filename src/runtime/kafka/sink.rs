@@ -36,6 +36,8 @@ use std::time::Duration;
 pub(super) const TAIL_MAX: i64 = 10_000;
 /// How long a delivery waits for the cluster before others get their turn, µs.
 const WAIT_US: u64 = 500_000;
+/// How long the producer is heard at once: this long it takes whatever comes meanwhile.
+const HEAR: Duration = Duration::from_millis(1);
 /// Time to the next try, ms.
 const RETRY_MS: u64 = 500;
 /// How long the tail may take to read, µs.
@@ -83,6 +85,8 @@ pub struct KafkaSink {
     /// All subjects of its outputs are in this partition of topics with so many; none: in any.
     scope: Option<Scope>,
     producer: Option<BaseProducer<Reports>>,
+    /// One that was made ahead of the first delivery: it takes half a second to be let in.
+    spare: Option<BaseProducer<Reports>>,
     reports: Reports,
     offsets: BTreeMap<String, u64>,
     /// Ids that the topics had when this process began.
@@ -115,6 +119,7 @@ impl KafkaSink {
             prefix: prefix.to_owned(),
             scope: None,
             producer: None,
+            spare: None,
             reports: Reports::default(),
             offsets: BTreeMap::new(),
             there: BTreeSet::new(),
@@ -144,9 +149,19 @@ impl KafkaSink {
         !is_alike || u32::try_from(partition) == Ok(scope.partition)
     }
 
-    /// Reads what the topics have got beyond the position, then makes the producer.
+    fn make(&mut self) -> Result<BaseProducer<Reports>, KafkaError> {
+        self.reports = Reports::default();
+        let writer = self.settings.writer();
+        writer.create_with_context(self.reports.clone())
+    }
+
+    /// Makes the producer, and reads what the topics have got beyond the position.
     fn open(&mut self) -> Result<BaseProducer<Reports>, String> {
         let said = |error: KafkaError| format!("the cluster does not answer: {error}");
+        let producer = match self.spare.take() {
+            Some(producer) => producer,
+            None => self.make().map_err(said)?,
+        };
         let consumer: BaseConsumer = self.settings.reader().create().map_err(said)?;
         let mut ends = BTreeMap::new();
         for kind in self.kinds.clone() {
@@ -188,11 +203,7 @@ impl KafkaSink {
             self.read_tail(&consumer, &assigned)?;
         }
         self.offsets.extend(ends);
-        self.reports = Reports::default();
-        self.settings
-            .writer()
-            .create_with_context(self.reports.clone())
-            .map_err(said)
+        Ok(producer)
     }
 
     /// Reads partitions of one topic to their ends; an end is told with the number of the partition only, perhaps twice.
@@ -276,7 +287,7 @@ impl KafkaSink {
     ) -> Result<(), String> {
         let watch = Stopwatch::start();
         loop {
-            producer.poll(Duration::from_millis(5));
+            producer.poll(HEAR);
             for (seq, said) in self.reports.drain() {
                 let (key, next) = said?;
                 self.done.insert(seq);
@@ -313,6 +324,8 @@ impl Sink for KafkaSink {
 
     fn resume(&mut self, position: &SinkPosition) -> Result<(), SinkError> {
         self.offsets.clone_from(&position.files);
+        // Why it cannot be made is told at the first delivery.
+        self.spare = self.make().ok();
         Ok(())
     }
 

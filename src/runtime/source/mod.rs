@@ -85,4 +85,15 @@ impl SourceFault {
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Topic { is_final: true, .. })
     }
+
+    /// Whether it is a topic that may be there again in a moment.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Topic {
+                is_final: false,
+                ..
+            }
+        )
+    }
 }

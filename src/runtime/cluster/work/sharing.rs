@@ -5,11 +5,12 @@
 //! errors   what another process took over, and a broker that is away, are none: the partition is tried again
 
 use super::super::member::{Group, Member};
-use super::super::standby::{Followers, Standing};
+use super::super::standby::{Followers, Ready, Standing};
 use super::super::terms::ClusterError;
 use super::{Done, Process};
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::keeper::KeepError;
+use crate::runtime::pipeline::PipelineError;
 use crate::runtime::recover::RecoverError;
 use crate::runtime::run::RunError;
 use crate::runtime::store::StoreError;
@@ -21,11 +22,14 @@ use std::thread::{Scope as Threads, ScopedJoinHandle};
 /// How long a partition that was lost is left alone, µs, for the process with the lowest number.
 const PATIENCE_US: u64 = 500_000;
 
+/// Works on a partition, with what a follower of it has got, until it shall stop.
+type Work<'w> = dyn Fn(u32, Option<Ready>, &Arc<AtomicBool>) -> Done + Sync + 'w;
+
 /// A stage: what is shared, and what is done with a partition of it.
 pub(super) struct Stage<'s> {
     pub(super) name: &'static str,
     pub(super) group: Group,
-    pub(super) work: &'s (dyn Fn(u32, &Arc<AtomicBool>) -> Done + Sync),
+    pub(super) work: &'s Work<'s>,
     /// Followers of what others own, if the stage has any.
     pub(super) followers: Option<&'s Followers<'s>>,
 }
@@ -38,10 +42,10 @@ struct Owned<'t> {
 impl Process<'_> {
     /// Works on the partitions that the group gives to this process.
     pub(super) fn share(&self, stage: &Stage<'_>, stop: &AtomicBool) -> Result<(), ClusterError> {
-        let member = Member::join(&self.settings, stage.group.clone())?;
+        let mut member = Member::join(&self.settings, stage.group.clone())?;
         std::thread::scope(|threads| {
             let mut owned = BTreeMap::new();
-            let done = self.share_until(stage, (&member, stop), threads, &mut owned);
+            let done = self.share_until(stage, (&mut member, stop), threads, &mut owned);
             for one in owned.values() {
                 one.stop.store(true, Ordering::Release);
             }
@@ -61,7 +65,7 @@ impl Process<'_> {
     fn share_until<'t>(
         &self,
         stage: &Stage<'t>,
-        (member, stop): (&Member, &AtomicBool),
+        (member, stop): (&mut Member, &AtomicBool),
         threads: &'t Threads<'t, '_>,
         owned: &mut BTreeMap<u32, Owned<'t>>,
     ) -> Result<(), ClusterError> {
@@ -84,18 +88,18 @@ impl Process<'_> {
                 standing.look(followers, (member, &mine), threads);
             }
             for partition in wished {
-                if standing.holds(partition) {
-                    continue;
-                }
                 let patience_us = PATIENCE_US + u64::from(self.session % 512) * 1_000;
                 let rests = |rest: &Stopwatch| rest.elapsed_us() < patience_us;
                 let is_free = !owned.contains_key(&partition) && !done.contains(&partition);
                 if !is_free || resting.get(&partition).is_some_and(rests) {
                     continue;
                 }
+                let Ok(ready) = standing.take(partition) else {
+                    continue;
+                };
                 let stop = Arc::new(AtomicBool::new(false));
                 let (mine, work) = (Arc::clone(&stop), stage.work);
-                let thread = threads.spawn(move || work(partition, &mine));
+                let thread = threads.spawn(move || work(partition, ready, &mine));
                 owned.insert(partition, Owned { stop, thread });
             }
         }
@@ -148,10 +152,11 @@ fn failed(stage: &Stage<'_>, partition: u32, cause: RunError) -> ClusterError {
 
 /// Whether a later try may succeed: somebody else owns the partition, or the broker cannot be reached.
 fn is_passing(error: &RunError) -> bool {
-    let (RunError::Recover(RecoverError::Store(error)) | RunError::Keep(KeepError::Store(error))) =
-        error
-    else {
-        return false;
-    };
-    matches!(error, StoreError::Lost { .. } | StoreError::Log { .. })
+    match error {
+        RunError::Recover(RecoverError::Store(error)) | RunError::Keep(KeepError::Store(error)) => {
+            matches!(error, StoreError::Lost { .. } | StoreError::Log { .. })
+        }
+        RunError::Pipeline(PipelineError::Source(fault)) => fault.may_pass(),
+        _ => false,
+    }
 }
