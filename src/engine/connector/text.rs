@@ -54,11 +54,16 @@ pub(super) fn clean(text: &str) -> Result<Cow<'_, str>, RejectCode> {
     if !spaces {
         return Ok(Cow::Borrowed(text));
     }
-    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
-    Ok(Cow::Owned(words.join(" ")))
+    Ok(Cow::Owned(single_blanks(text)))
 }
 
-/// Text that people wrote: control characters become blanks, numbers of people are replaced, and it is cut at
+fn single_blanks(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+/// Text that people wrote: control characters become blanks, runs of blanks one, as [`clean`] has them (an event that goes through
+/// a topic is the same after it), numbers of people are replaced, and it is cut at
 /// [`TEXT_BYTES_MAX`] with `…` at its end.
 pub(super) fn free(text: &str) -> Cow<'_, str> {
     let text = trimmed(text);
@@ -67,6 +72,11 @@ pub(super) fn free(text: &str) -> Cow<'_, str> {
         Cow::Owned(text.replace(odd, " ").trim().to_owned())
     } else {
         Cow::Borrowed(text)
+    };
+    let text = if text.contains("  ") {
+        Cow::Owned(single_blanks(&text))
+    } else {
+        text
     };
     let text = match without_numbers(&text) {
         Some(masked) => Cow::Owned(masked),
@@ -315,6 +325,7 @@ mod tests {
             ("执照320100000012345", "执照320100000012345"),
             ("工单202603010001382", "工单202603010001382"),
             ("a\u{0}b\nc", "a b c"),
+            ("A  ! \r\n  B", "A ! B"),
         ] {
             assert_eq!(free(text), expected, "{text}");
         }
