@@ -62,6 +62,22 @@ pub struct Doors {
     _watching: Option<Watching>,
 }
 
+/// What stands behind the doors: the service in all its parts.
+fn behind(
+    (service, audit, health, metrics): (&Arc<Service>, Arc<AuditLog>, &Arc<Health>, &Arc<Metrics>),
+    clock: &Clock,
+) -> Behind {
+    Behind {
+        ingest: Arc::<Service>::clone(service),
+        read: Arc::<Service>::clone(service),
+        control: Arc::<Service>::clone(service),
+        audit,
+        health: Arc::clone(health),
+        metrics: Arc::clone(metrics),
+        clock: clock.clone(),
+    }
+}
+
 impl Doors {
     /// Opens them; a run `until_end` takes no pushed records and tells no Alertmanager, as nobody would say when a warning ends.
     pub fn open(
@@ -117,16 +133,8 @@ impl Doors {
         let server = match (&config.http, audit) {
             (None, _) | (_, None) => None,
             (Some(http), Some(audit)) => {
-                let behind = Behind {
-                    ingest: Arc::<Service>::clone(&service),
-                    read: Arc::<Service>::clone(&service),
-                    control: Arc::<Service>::clone(&service),
-                    audit,
-                    health: Arc::clone(&health),
-                    metrics: Arc::clone(&metrics),
-                    clock: clock.clone(),
-                };
-                Some(serve(http, behind)?)
+                let shared = (&service, audit, &health, &metrics);
+                Some(serve(http, behind(shared, clock))?)
             }
         };
         Ok(Self {
@@ -171,16 +179,8 @@ impl Doors {
             None => None,
             Some(http) => {
                 let audit = AuditLog::open(config.audit.clone(), clock.clone())?;
-                let behind = Behind {
-                    ingest: Arc::<Service>::clone(&service),
-                    read: Arc::<Service>::clone(&service),
-                    control: Arc::<Service>::clone(&service),
-                    audit: Arc::new(audit),
-                    health: Arc::clone(&health),
-                    metrics: Arc::clone(&metrics),
-                    clock: clock.clone(),
-                };
-                Some(serve(http, behind)?)
+                let shared = (&service, Arc::new(audit), &health, &metrics);
+                Some(serve(http, behind(shared, clock))?)
             }
         };
         let doors = Self {

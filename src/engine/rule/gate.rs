@@ -1,7 +1,7 @@
 //! Which rules an event can concern: the predicate index over a rule set.
 //!
 //! Every rule that is judged on a stream is kept here by the atoms of one clause of its witness: by a text in a field of the
-//! event, by a flag, by an amount, or by what a question about the subject must at least answer. An event brings up the
+//! event, by a flag, by an amount, by a field that it lacks, or by what a question about the subject must at least answer. An event brings up the
 //! rules of the atoms that hold, and those of which nothing is known. A question is asked once for all rules that wait on
 //! its answer, and only if the subject has facts enough. A day of a collective's group has no fields: its rules wait on counts.
 //!

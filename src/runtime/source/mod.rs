@@ -4,7 +4,7 @@
 //! on in their own order with their place. Lanes with `order = "event-time"` are merged by the arrival time of their next
 //! record; that order depends on the records alone, not on when they were read.
 //!
-//! bounds   [`BLOCK_BYTES`] a read, [`READY_MAX`] decoded records a lane
+//! bounds   [`BLOCK_BYTES`] a read, [`READY_MAX`] decoded records of it; a file that reads ahead has at most a quarter more
 //! errors   what is wrong with a record is a [`Reject`] with its place; what is wrong with a file is a [`SourceFault`]
 
 mod files;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 /// Bytes read from a file at once.
 pub const BLOCK_BYTES: usize = 1 << 20;
-/// The most records that a lane decodes ahead.
+/// The most records that a lane decodes at a time.
 pub const READY_MAX: usize = 8_192;
 
 /// Where a record stood.
