@@ -87,6 +87,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_subject_of_any_length_is_owned_by_its_text() {
+        use crate::engine::event::{SubjectKey, SubjectKind};
+        for length in 0..200 {
+            let key = SubjectKey::new(SubjectKind::Enterprise, &"9132".repeat(50)[..length]);
+            let owner = (murmur2(key.to_string().as_bytes()) & 0x7fff_ffff) % 7;
+            assert_eq!(key.shard(7), owner, "{length}");
+        }
+    }
+
+    #[test]
     fn murmur2_agrees_with_kafka() {
         // From org.apache.kafka.common.utils.UtilsTest.
         for (text, hash) in [
