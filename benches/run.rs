@@ -8,6 +8,9 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[path = "common/memory.rs"]
+mod memory;
+
 use fenghuo::engine::time::EventTime;
 use fenghuo::generate::{Folders, Plan, write_package};
 use fenghuo::runtime::archive::intake::take_in;
@@ -22,6 +25,7 @@ use fenghuo::runtime::config::Config;
 use fenghuo::runtime::digest::Digest;
 use fenghuo::runtime::run::run;
 use fenghuo::runtime::source::Merge;
+use memory::memory_kb;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
@@ -57,19 +61,6 @@ fn setting(name: &str, default: u64) -> u64 {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(default)
-}
-
-/// Kilobytes of a line of `/proc/self/status`; 0 where there is none.
-fn memory_kb(what: &str) -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with(what))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(0)
 }
 
 /// Seconds of processor time of this process so far, on all cores; 0 where there is no `/proc`.
