@@ -6,14 +6,19 @@
 //! on each rule has judged everything is noted, so that no gap is silent. What collectives have not counted until now is counted
 //! from what individuals keep ([`super::recount`]), before rules about collectives catch up.
 //!
-//! cost     one pass over the subjects about which a rule has said something; over all of them when a rule catches up
+//! A subject is looked at if a rule has said something of it that is gone or says other things of itself now, or if the tables
+//! that all rules share are others ([`super::moved`]); for all others nothing changes.
+//!
+//! cost     one step over the places of all subjects, and what there is to say of those that are looked at; one pass over all
+//!          subjects when a rule catches up
 
 use super::episode::{Step, Transition};
 use super::input::{Globals, Outcome};
 use super::judge::Court;
+use super::moved::Moved;
 use super::province::Province;
 use super::remark::{self, Settled};
-use super::rule::{Manifest, Rule, RuleSet, RuleStatus};
+use super::rule::{Manifest, Rule, RuleSet};
 use super::schema::Stream;
 use super::sentence::Sentence;
 use super::settle::{COMPOSITE, settle, write};
@@ -84,13 +89,17 @@ impl Province {
         }
         let mut outcome = Outcome::default();
         self.gather(outputs, &mut outcome);
-        self.recalculate(&mut outcome);
+        // Deadlines come of the tables alone.
+        if !old.shares_tables_with(set) {
+            self.recalculate(&mut outcome);
+        }
         outcome
     }
 
     /// Individuals first, then what collectives count of them, then collectives; with how many anchors each rule was filled.
     fn catch_up(&mut self, old: &RuleSet, catches: &[Catch]) -> (Vec<Outputs>, Vec<u64>) {
         let (seq, set) = (self.globals.seq, Arc::clone(self.set()));
+        let moved = Moved::between(old, &set);
         let suspended = self.suspensions().to_vec();
         let court = Court {
             set: &set,
@@ -110,7 +119,7 @@ impl Province {
             for shard in self.shards_mut() {
                 let mut out = Outputs::default();
                 let place = (seq, is_collective);
-                shard.adopt(&court, place, catches, (&mut filled, &mut out));
+                shard.adopt(&court, place, (&moved, catches), (&mut filled, &mut out));
                 outputs.push(out);
             }
         }
@@ -175,18 +184,16 @@ impl Shard {
         &mut self,
         court: &Court<'_>,
         place: (u64, bool),
-        catches: &[Catch],
+        (moved, catches): (&Moved<'_>, &[Catch]),
         (filled, out): (&mut [u64], &mut Outputs),
     ) {
-        let mut keys = self.keys();
+        let mut keys = if catches.is_empty() {
+            self.concerned(moved)
+        } else {
+            self.keys()
+        };
         keys.retain(|key| key.kind.is_collective() == place.1);
         for key in keys {
-            let Some(subject) = self.get(&key) else {
-                continue;
-            };
-            if subject.core.is_none() && catches.is_empty() {
-                continue;
-            }
             let subject = self.subject_mut(&key);
             let was_known = remark::is_known(subject);
             let retired = retire(court, subject);
@@ -244,10 +251,10 @@ fn retire(court: &Court<'_>, subject: &mut Subject) -> Vec<Message> {
     };
     let in_force = |id: &str| {
         id == COMPOSITE
-            || court.set.rules().iter().any(|r| {
-                let m = r.manifest();
-                m.id.as_ref() == id && matches!(m.status, RuleStatus::Active | RuleStatus::Shadow)
-            })
+            || court
+                .set
+                .rule(id)
+                .is_some_and(|rule| rule.manifest().status.is_judged())
     };
     core.findings.retain(|f| in_force(&f.rule));
     core.checks.retain(|c| in_force(&c.rule));

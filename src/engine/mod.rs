@@ -36,6 +36,7 @@ pub mod sentence;
 mod reach;
 pub mod judge;
 mod ledger;
+mod moved;
 pub mod episode;
 pub mod score;
 pub mod feedback;

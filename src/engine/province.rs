@@ -258,10 +258,12 @@ impl Province {
 
     /// Takes up what was kept beside the subjects; conduct of rules that are no longer in the set is let go.
     pub fn restore_globals(&mut self, mut globals: Globals) {
-        let old = core::mem::take(&mut globals.conduct);
+        let old = core::mem::take(&mut globals.conduct).into_iter();
+        let mut old: BTreeMap<String, Conduct> =
+            old.map(|known| (known.rule.clone(), known)).collect();
         for rule in self.set.rules() {
             let id = rule.manifest().id.as_ref();
-            let known = old.iter().find(|c| c.rule == id).cloned();
+            let known = old.remove(id);
             globals.conduct.push(known.unwrap_or_else(|| Conduct {
                 rule: id.to_owned(),
                 ..Conduct::default()

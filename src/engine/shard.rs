@@ -12,12 +12,13 @@ use super::cold::Rest;
 use super::event::{Event, SubjectKey, SubjectKind};
 use super::judge::Court;
 use super::keep::{bury, put, remove, trim};
+use super::moved::{Marks, Moved};
 use super::remark::{Settled, is_known, remark};
 use super::rule::RuleSet;
 use super::schema::Stream;
 use super::sentence::{Changed, Sentence, TIMED_EVERY};
 use super::settle::{self, expire, next_due, settle, settle_fact};
-use super::slots::{Keyed, Slots};
+use super::slots::{Slot, Slots};
 use super::subject::state::Subject;
 use super::tally::{tally_change, tally_findings};
 use super::time::{DAY_MS, EventTime};
@@ -27,44 +28,6 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
-
-#[derive(Debug)]
-struct Slot {
-    /// Empty while it is at rest.
-    subject: Subject,
-    /// The subject packed, while it is at rest.
-    packed: Option<Box<[u8]>>,
-    due: EventTime,
-    is_dirty: bool,
-    /// Whether it was used since it was last considered for rest.
-    is_used: bool,
-}
-
-impl Keyed for Slot {
-    fn key(&self) -> &SubjectKey {
-        &self.subject.key
-    }
-}
-
-impl Slot {
-    fn new(subject: Subject) -> Self {
-        Self {
-            subject,
-            packed: None,
-            due: EventTime::MAX,
-            is_dirty: false,
-            is_used: true,
-        }
-    }
-
-    /// The subject, unpacked if it is at rest.
-    fn subject(&self, rest: &Rest) -> Cow<'_, Subject> {
-        match &self.packed {
-            None => Cow::Borrowed(&self.subject),
-            Some(packed) => Cow::Owned(rest.unpack(&self.subject.key, packed)),
-        }
-    }
-}
 
 /// The subjects of one owner.
 #[derive(Debug, Default)]
@@ -129,6 +92,7 @@ impl Shard {
             if core::mem::take(&mut slot.is_used) {
                 self.rest.warm.push_back(key);
             } else {
+                slot.marks = Marks::of(slot.subject.core.as_deref());
                 slot.packed = Some(self.rest.pack(&mut slot.subject));
             }
         }
@@ -175,6 +139,20 @@ impl Shard {
     pub fn keys(&self) -> Vec<Arc<SubjectKey>> {
         let keys = self.slots.values().map(|slot| &slot.subject.key);
         let mut keys: Vec<Arc<SubjectKey>> = keys.map(Arc::clone).collect();
+        keys.sort();
+        keys
+    }
+
+    /// The keys of the subjects that a change of rules concerns, in order.
+    pub(super) fn concerned(&self, moved: &Moved<'_>) -> Vec<Arc<SubjectKey>> {
+        if moved.is_nothing() {
+            return Vec::new();
+        }
+        let slots = self.slots.values();
+        let concerned = slots.filter(|slot| slot.is_concerned(moved, &self.rest));
+        let mut keys: Vec<_> = concerned
+            .map(|slot| Arc::clone(&slot.subject.key))
+            .collect();
         keys.sort();
         keys
     }

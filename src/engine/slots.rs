@@ -1,4 +1,5 @@
-//! Subjects by their key, with hardly any room to spare: pages of slots, and a hash table of their numbers.
+//! Subjects by their key, with hardly any room to spare: pages of slots, and a hash table of their numbers. A slot holds the
+//! subject, or its packed bytes while it is at rest.
 //!
 //! A hash table that holds the slots themselves has room for up to twice as many. Here it holds four bytes a slot, and the slots
 //! stand in pages that are filled one after the other and never move. Subjects do not go, so neither do slots.
@@ -6,10 +7,15 @@
 //! shape    the slot, and 7 to 12 bytes
 //! cost     one look-up; [`PAGE_SLOTS`] slots are made room for at once
 
+use super::cold::Rest;
 use super::event::SubjectKey;
 use super::hash::FixedState;
+use super::moved::{Marks, Moved};
+use super::subject::state::{Core, Subject};
+use super::time::EventTime;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 /// Slots of a page.
@@ -19,6 +25,58 @@ const PAGE_SLOTS: usize = 256;
 pub(super) trait Keyed {
     /// The key.
     fn key(&self) -> &SubjectKey;
+}
+
+/// What a shard keeps of a subject.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// The subject, empty while it is at rest.
+    pub(super) subject: Subject,
+    /// The subject packed, while it is at rest.
+    pub(super) packed: Option<Box<[u8]>>,
+    pub(super) due: EventTime,
+    /// Which rules have said something of it, while it is at rest.
+    pub(super) marks: Marks,
+    pub(super) is_dirty: bool,
+    /// Whether it was used since it was last considered for rest.
+    pub(super) is_used: bool,
+}
+
+impl Keyed for Slot {
+    fn key(&self) -> &SubjectKey {
+        &self.subject.key
+    }
+}
+
+impl Slot {
+    pub(super) fn new(subject: Subject) -> Self {
+        Self {
+            subject,
+            packed: None,
+            due: EventTime::MAX,
+            marks: Marks::default(),
+            is_dirty: false,
+            is_used: true,
+        }
+    }
+
+    /// The subject, unpacked if it is at rest.
+    pub(super) fn subject(&self, rest: &Rest) -> Cow<'_, Subject> {
+        match &self.packed {
+            None => Cow::Borrowed(&self.subject),
+            Some(packed) => Cow::Owned(rest.unpack(&self.subject.key, packed)),
+        }
+    }
+
+    /// Whether a change of rules concerns the subject.
+    pub(super) fn is_concerned(&self, moved: &Moved<'_>, rest: &Rest) -> bool {
+        let concerns =
+            |core: &Option<Box<Core>>| core.as_deref().is_some_and(|core| moved.concerns(core));
+        match &self.packed {
+            None => concerns(&self.subject.core),
+            Some(_) => moved.may_concern(self.marks) && concerns(&self.subject(rest).core),
+        }
+    }
 }
 
 /// See the module.

@@ -101,7 +101,7 @@ impl Doors {
             push_lanes(config, job, clock)?
         };
         let reloader = Arc::new(Reloader::new(
-            config.rules.clone(),
+            (config.rules.clone(), Arc::clone(&job.rules.0)),
             sender.clone(),
             clock.clone(),
         ));
@@ -155,7 +155,7 @@ impl Doors {
     /// out of the receiver. Pushed records, acts of officers and other rules are not taken.
     pub fn shared(
         config: &Config,
-        (set, connectors): (&RuleSet, &[Arc<Connector>]),
+        (set, connectors): (&Arc<RuleSet>, &[Arc<Connector>]),
         (clock, kafka): (&Clock, Tally),
         elsewhere: Arc<dyn Elsewhere>,
     ) -> Result<(Self, Receiver<Question>), DoorsError> {
@@ -164,7 +164,8 @@ impl Doors {
         metrics.kafka.watch(&kafka);
         let health = Arc::new(Health::default());
         let (sender, receiver) = sync_channel(QUESTIONS_MAX);
-        let reloader = Reloader::new(config.rules.clone(), sender.clone(), clock.clone());
+        let place = (config.rules.clone(), Arc::clone(set));
+        let reloader = Reloader::new(place, sender.clone(), clock.clone());
         let service = Service::new(
             BTreeMap::new(),
             sender,

@@ -3,7 +3,7 @@
 //! State is a fold over inputs, so a commit need only add the batch's inputs to the journal: a few sequential values
 //! instead of one random value a subject. From time to time the subjects that changed are written as *images*, packed in
 //! the order of their keys, and the journal before that point is let go. A start reads the images, newest last, and steps
-//! over the rest of the journal with the rule set that was in force.
+//! over the rest of the journal with the rule set that was in force, and from one set to the next where the journal says so.
 //!
 //! ```text
 //! h                    head: Head, postcard
@@ -13,6 +13,7 @@
 //! o<commit:8><chunk:4> what a commit sends out, until every sink has it
 //! r<hash>:<chunk:4>    sources of the rule set with this hash
 //! kscope               which subjects belong to this state: Scope, postcard; not there: all
+//! a<commit:8><chunk:4> that another rule set came into force with this commit: Change, postcard
 //! p<commit:8><chunk:4> which partitions records went to, of the ingest stage
 //! ```
 //!
@@ -32,8 +33,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The format of what this module writes.
-pub const FORMAT: u16 = 5;
+pub const FORMAT: u16 = 6;
+/// The oldest format that is read: the same, but without changes of rules, after which all images were written anew.
+const FORMAT_READ_MIN: u16 = 5;
 const SCOPE_KEY: &[u8] = b"kscope";
+/// The tag of changes of rules.
+pub const CHANGE: u8 = b'a';
 
 /// Where everything stands after a commit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -193,14 +198,16 @@ pub fn read_head(store: &dyn Store) -> Result<Option<Head>, StoreError> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let head: Head =
+    let mut head: Head =
         postcard::from_bytes(&bytes).map_err(|_| damaged(b"h", "a head that cannot be read"))?;
-    if head.format != FORMAT {
+    if !(FORMAT_READ_MIN..=FORMAT).contains(&head.format) {
         return Err(damaged(
             b"h",
             &format!("format {}, expected {FORMAT}", head.format),
         ));
     }
+    // What is written from here on is of the new one.
+    head.format = FORMAT;
     Ok(Some(head))
 }
 
@@ -316,6 +323,38 @@ pub fn put_rules(batch: &mut Batch, hash: &str, sources: &RuleSources) {
     for (chunk, part) in (0_u32..).zip(bytes.chunks(VALUE_SIZE_BYTES_MAX)) {
         batch.put(format!("r{hash}:{chunk:04}").into_bytes(), part.to_vec());
     }
+}
+
+/// One rule set in the place of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The hash of the set that was in force up to the commit.
+    pub from: String,
+    /// The hash of the set that is in force from it on.
+    pub to: String,
+}
+
+/// Writes into the journal that another rule set came into force with a commit.
+pub fn put_change(batch: &mut Batch, commit: u64, change: &Change) {
+    let bytes = postcard::to_stdvec(change).unwrap_or_default();
+    put_chunks(batch, CHANGE, commit, &bytes);
+}
+
+/// The changes of rules in the journal, by commit.
+pub fn read_changes(store: &dyn Store) -> Result<BTreeMap<u64, Change>, StoreError> {
+    let mut changes = BTreeMap::new();
+    read_chunks(store, CHANGE, &mut |commit, bytes| {
+        let change = postcard::from_bytes(&bytes);
+        let bad = |_| {
+            damaged(
+                &key(CHANGE, commit, 0),
+                "a change of rules that cannot be read",
+            )
+        };
+        changes.insert(commit, change.map_err(bad)?);
+        Ok(())
+    })?;
+    Ok(changes)
 }
 
 /// Reads the sources of the rule set with this hash.

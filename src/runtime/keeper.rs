@@ -15,8 +15,8 @@ use super::archive::columns::Row;
 use super::archive::keep::Keep;
 use super::clock::Stopwatch;
 use super::journal::{
-    Account, FilePosition, Head, SinkMark, delete_chunks, encode_entries, encode_inputs,
-    put_chunks, put_head, put_rules,
+    Account, CHANGE, Change, FilePosition, Head, SinkMark, delete_chunks, encode_entries,
+    encode_inputs, put_change, put_chunks, put_head, put_rules, read_changes,
 };
 use super::sink::{OutboxEntry, Sink, SinkError};
 use super::store::{Batch, Store, StoreError};
@@ -135,6 +135,8 @@ pub struct Keeper {
     doors: Vec<Door>,
     run: Option<Run>,
     sweep: VecDeque<(u8, u64)>,
+    /// The commits that put a rule set into force, as far as the journal has them.
+    changes: Vec<u64>,
     archive: Option<Keep>,
 }
 
@@ -154,7 +156,9 @@ impl Keeper {
         sinks: Vec<Box<dyn Sink>>,
         waiting: &[(u64, Vec<OutboxEntry>)],
     ) -> Result<Self, KeepError> {
+        let changes = read_changes(store.as_ref())?;
         let mut keeper = Self {
+            changes: changes.into_keys().collect(),
             store,
             head,
             doors: Vec::new(),
@@ -226,13 +230,8 @@ impl Keeper {
     }
 
     /// Makes a batch durable, then lets its messages leave.
-    pub fn commit(&mut self, mut commit: Commit) -> Result<(), KeepError> {
+    pub fn commit(&mut self, commit: Commit) -> Result<(), KeepError> {
         let first_block = self.head.next_run;
-        if let (Some(images), true) = (&mut commit.images, commit.rules.is_some()) {
-            // A rule set comes into force with all of its images in one commit, so the blocks are there before.
-            self.run = None;
-            self.stage(&mut images.blocks)?;
-        }
         let mut batch = Batch::new();
         let number = self.head.commit + 1;
         self.head.commit = number;
@@ -257,7 +256,11 @@ impl Keeper {
         }
         if let Some((hash, sources)) = commit.rules {
             put_rules(&mut batch, &hash, &sources);
-            self.head.rule_set = hash;
+            let from = core::mem::replace(&mut self.head.rule_set, hash.clone());
+            if !from.is_empty() {
+                put_change(&mut batch, number, &Change { from, to: hash });
+                self.changes.push(number);
+            }
         }
         let mut entries = commit.entries;
         let before = self.head.next_entry;
@@ -346,24 +349,6 @@ impl Keeper {
         left.min()
     }
 
-    /// Writes blocks that do not count yet.
-    fn stage(&mut self, blocks: &mut VecDeque<(u8, Vec<u8>)>) -> Result<(), KeepError> {
-        while !blocks.is_empty() {
-            let mut batch = Batch::new();
-            self.head.commit += 1;
-            while batch.size_bytes() < RUN_BYTES_MAX {
-                let Some((tag, block)) = blocks.pop_front() else {
-                    break;
-                };
-                put_chunks(&mut batch, tag, self.head.next_run, &block);
-                self.head.next_run += 1;
-            }
-            put_head(&mut batch, self.store.as_ref(), &self.head)?;
-            self.store.commit(&batch)?;
-        }
-        Ok(())
-    }
-
     fn put_images(&mut self, batch: &mut Batch) {
         let Some(run) = &mut self.run else { return };
         let mut bytes = 0;
@@ -381,6 +366,10 @@ impl Keeper {
         if let Some(run) = self.run.take() {
             self.sweep
                 .extend((self.head.journal_from..run.journal_from).map(|n| (b'j', n)));
+            // The images are of a province in which these rules are in force.
+            let past = self.changes.iter().filter(|n| **n < run.journal_from);
+            self.sweep.extend(past.map(|n| (CHANGE, *n)));
+            self.changes.retain(|n| run.journal_from <= *n);
             self.head.journal_from = run.journal_from;
             self.head.base = run.images.base;
             if run.images.is_full {

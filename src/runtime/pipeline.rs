@@ -274,7 +274,7 @@ impl Pipeline {
     }
 
     /// Images of the subjects that changed since the last time, or of all.
-    pub fn images(&mut self, is_full: bool) -> Images {
+    fn images(&mut self, is_full: bool) -> Images {
         let base = self.province.globals.clone();
         let mut blocks = VecDeque::new();
         let mut dirty = Vec::new();
@@ -316,11 +316,10 @@ impl Pipeline {
         }
     }
 
-    /// A commit that puts a rule set into force, with images of everything under it.
-    pub fn adopt(&mut self, hash: &str, sources: RuleSources, outcome: &Outcome) -> Commit {
+    /// A commit that puts a rule set into force, at its place in the journal.
+    pub fn adopt(hash: &str, sources: RuleSources, outcome: &Outcome) -> Commit {
         Commit {
             entries: entries_of(outcome),
-            images: Some(self.images(true)),
             rules: Some((hash.to_owned(), sources)),
             ..Commit::default()
         }

@@ -1,11 +1,11 @@
-//! From a store back to a living province: images, then the journal, with the rule set that was in force.
+//! From a store back to a living province: images, then the journal, with the rule sets that were in force.
 //!
 //! cost     in proportion to the subjects and to the journal since the last images; both are bounded by configuration
 //! errors   a store that does not decode is a fault that names the key; a rule set that no longer loads as well
 
 use super::journal::{
-    Head, decode_entries, decode_inputs, decode_items, read_chunks, read_head, read_rules,
-    read_scope, unpack_images,
+    Change, Head, decode_entries, decode_inputs, decode_items, read_changes, read_chunks,
+    read_head, read_rules, read_scope, unpack_images,
 };
 use super::sink::OutboxEntry;
 use super::store::{Store, StoreError};
@@ -92,8 +92,8 @@ pub fn recover(store: &dyn Store) -> Result<Option<Recovered>, RecoverError> {
     let Some(head) = read_head(store)? else {
         return Ok(None);
     };
-    let set = Arc::new(rules_of(store, &head.rule_set)?);
-    let mut province = Province::new(set, head.shards);
+    let sets = sets_of(store, &head)?;
+    let mut province = Province::new(Arc::clone(&sets.first), head.shards);
     province.set_scope(read_scope(store)?);
     province.restore_globals(head.base.clone());
     for subject in read_images(store, &head)? {
@@ -101,8 +101,12 @@ pub fn recover(store: &dyn Store) -> Result<Option<Recovered>, RecoverError> {
     }
     province.restore_desk(read_items(store, &head)?);
     let mut replayed = 0;
+    let mut changes = sets.changes.iter().peekable();
     read_chunks(store, b'j', &mut |number, bytes| {
         if head.journal_from <= number && number <= head.commit {
+            while let Some((_, set)) = changes.next_if(|(at, _)| *at < number) {
+                province.change_rules(set);
+            }
             let inputs = decode_inputs(number, &bytes)?;
             replayed += u64::try_from(inputs.len()).unwrap_or(0);
             let prepared = prepare(&inputs);
@@ -110,6 +114,9 @@ pub fn recover(store: &dyn Store) -> Result<Option<Recovered>, RecoverError> {
         }
         Ok(())
     })?;
+    for (_, set) in changes {
+        province.change_rules(set);
+    }
     let waiting = read_waiting(store, &head)?;
     Ok(Some(Recovered {
         province,
@@ -134,12 +141,51 @@ pub fn read_waiting(
     Ok(waiting)
 }
 
+/// The rule sets that the journal was written with.
+struct Sets {
+    /// That of the images.
+    first: Arc<RuleSet>,
+    /// Those that came into force later, with the commit.
+    changes: Vec<(u64, Arc<RuleSet>)>,
+}
+
+fn sets_of(store: &dyn Store, head: &Head) -> Result<Sets, RecoverError> {
+    let in_journal = head.journal_from..=head.commit;
+    let changes = read_changes(store)?.into_iter();
+    let changes: Vec<(u64, Change)> = changes.filter(|(n, _)| in_journal.contains(n)).collect();
+    let first = changes
+        .first()
+        .map_or(&head.rule_set, |(_, change)| &change.from);
+    let mut last = Arc::new(rules_of(store, first)?);
+    let mut sets = Sets {
+        first: Arc::clone(&last),
+        changes: Vec::with_capacity(changes.len()),
+    };
+    for (number, change) in changes {
+        last = Arc::new(rules_after(store, &change.to, Some(&last))?);
+        sets.changes.push((number, Arc::clone(&last)));
+    }
+    Ok(sets)
+}
+
 /// Loads the rule set with this hash from the store.
 pub fn rules_of(store: &dyn Store, hash: &str) -> Result<RuleSet, RecoverError> {
+    rules_after(store, hash, None)
+}
+
+fn rules_after(
+    store: &dyn Store,
+    hash: &str,
+    before: Option<&RuleSet>,
+) -> Result<RuleSet, RecoverError> {
     let sources: RuleSources = read_rules(store, hash)?.ok_or_else(|| RecoverError::NoRules {
         hash: hash.to_owned(),
     })?;
-    RuleSet::restore(&sources).map_err(|diagnostics| RecoverError::Rules {
+    let loaded = match before {
+        Some(before) => RuleSet::restore_after(before, &sources),
+        None => RuleSet::restore(&sources),
+    };
+    loaded.map_err(|diagnostics| RecoverError::Rules {
         hash: hash.to_owned(),
         first: diagnostics
             .first()

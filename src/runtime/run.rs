@@ -252,7 +252,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         if 0 < head.commit {
             watch.rules(&pipeline.province, None);
         }
-        Some(pipeline.adopt(set.hash(), sources, &outcome))
+        Some(Pipeline::adopt(set.hash(), sources, &outcome))
     };
     let mut keeper = Keeper::new(job.store, head, job.sinks, &waiting)?;
     let sends = |exchange: &Exchange| exchange.sends(OutputKind::Record);
@@ -264,9 +264,6 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
     }
     if let Some(commit) = adopt {
         keeper.commit(commit)?;
-        while keeper.is_imaging() {
-            keeper.idle()?;
-        }
         watch.durable(&Durable {
             is_rules: true,
             ..Durable::default()
@@ -528,7 +525,7 @@ fn adopt(
     if set.hash() != pipeline.province.set().hash() {
         let outcome = pipeline.province.change_rules(&set);
         watch.adopted(&outcome);
-        let commit = pipeline.adopt(set.hash(), sources, &outcome);
+        let commit = Pipeline::adopt(set.hash(), sources, &outcome);
         let parcel = Parcel {
             commit,
             is_rules: true,

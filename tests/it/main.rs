@@ -16,6 +16,8 @@ mod contracts;
 /// The shipped rules load, and pass their own tests.
 mod rollout;
 mod rules;
+/// Rules change on a running province, and it starts again.
+mod change;
 /// Rules with one mistake each, as analysts make them.
 mod broken;
 /// What an analyst types.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 const DAY: i32 = 20_000;
 
 /// A rule that speaks from so many complaints within a span.
-fn rule(id: &str, manifest: &str, span: &str, least: u32) -> (String, String) {
+pub(crate) fn rule(id: &str, manifest: &str, span: &str, least: u32) -> (String, String) {
     let text = format!(
         "//! 试验\nconst RULE = #{{ id: \"{id}\", name: \"试验{id}\", owner: \"信用监管处\", \
          basis: [\"《市场监督管理投诉举报处理办法》\"], on: [\"complaint\"], history: \"{span}\", {manifest} }};\n\
@@ -41,7 +41,7 @@ fn base() -> (String, String) {
 }
 
 /// A complaint about firm `firm` on a day of the story, as the `number`th record.
-fn complaint(number: usize, (day, firm): (i32, u8)) -> Event {
+pub(crate) fn complaint(number: usize, (day, firm): (i32, u8)) -> Event {
     let mut fields = Fields::new();
     fields.set(field::problem_type, Value::Text("食品安全".into()));
     let at = EventTime::from_day(DAY + day).plus_ms(i64::try_from(number).unwrap() * 1_000);
@@ -86,7 +86,7 @@ fn step(province: &mut Province, first: usize, days: &[(i32, u8)]) -> Outcome {
 }
 
 /// What is sent, as `rule transition`.
-fn told(outcome: &Outcome) -> Vec<String> {
+pub(crate) fn told(outcome: &Outcome) -> Vec<String> {
     let mut told = Vec::new();
     let is_said = |sent: &&Sent| !matches!(sent.message, Message::Task(_));
     for sent in outcome.sent.iter().filter(is_said) {

@@ -5,11 +5,14 @@
 
 use super::diagnostic::{Report, Severity};
 use super::law::{Law, Laws, titles};
+use super::loaded::Entry;
 use super::manifest::{Literal, Manifest};
 use super::names::nearest;
-use super::set::Entry;
 use crate::engine::time::EventTime;
 use rhai::Position;
+
+/// What [`check_basis`] finds.
+pub(super) const CODES: [&str; 3] = ["unknown-law", "repealed-law", "law-not-yet"];
 
 /// Holds the basis of a rule against the laws.
 pub(super) fn check_basis(

@@ -24,6 +24,8 @@ use std::sync::Arc;
 pub(super) struct Shared {
     /// The sealed engine.
     pub engine: Engine,
+    /// SM3 over the tables.
+    pub tables: String,
     /// The same engine with comparisons that note what they saw; built when somebody asks why.
     pub traced: std::sync::OnceLock<Engine>,
     /// Working days.

@@ -153,6 +153,7 @@ fn run(rule: &Rule, text: &str) -> Option<Vec<u64>> {
             manifest: rule.core.manifest.clone(),
             shared: Arc::new(Shared {
                 engine,
+                tables: shared.tables.clone(),
                 traced: std::sync::OnceLock::new(),
                 calendar: shared.calendar.clone(),
                 scoring: shared.scoring.clone(),

@@ -55,7 +55,7 @@ impl RuleStatus {
 }
 
 /// What a rule says of itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// Unique in the rule set.
     pub id: Arc<str>,

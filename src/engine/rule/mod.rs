@@ -32,6 +32,7 @@ mod gate;
 mod group;
 mod guard;
 mod law;
+mod loaded;
 mod manifest;
 mod names;
 mod needs;
@@ -57,6 +58,8 @@ mod trace;
 mod vocabulary;
 mod who;
 
+use std::sync::Arc;
+
 pub use codes::CODES;
 pub use compiled::{Feed, Judgement, Rule};
 pub use coverage::{Branch, Coverage, cover};
@@ -75,5 +78,10 @@ pub use vocabulary::{Group, MANIFEST, WORDS, Word, fields_by_stream, manifest_ta
 
 /// Runs the tests of all rules, whatever their status, in the order of ids.
 pub fn run_tests(set: &RuleSet) -> Vec<TestReport> {
-    set.rules().iter().flat_map(scenario::run).collect()
+    run_tests_of(set.rules())
+}
+
+/// Runs the tests of these rules.
+pub fn run_tests_of<'a>(rules: impl IntoIterator<Item = &'a Arc<Rule>>) -> Vec<TestReport> {
+    rules.into_iter().flat_map(scenario::run).collect()
 }

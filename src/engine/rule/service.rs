@@ -53,7 +53,8 @@ impl Rule {
     pub fn judges_like(&self, other: &Self) -> bool {
         self.manifest().status.is_judged()
             && other.manifest().status.is_judged()
-            && but_for_service(self.source()) == but_for_service(other.source())
+            && (self.source() == other.source()
+                || but_for_service(self.source()) == but_for_service(other.source()))
     }
 }
 

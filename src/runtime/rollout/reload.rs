@@ -3,14 +3,16 @@
 //! One at a time, on the thread of whoever asks. The loop goes on meanwhile and takes the finished set between two batches;
 //! what fails on the way changes nothing, is counted and logged.
 //!
-//! bounds   [`ANSWER_MS_MAX`] until the loop has taken the set: images of every subject are made then
+//! Rules whose texts are those of the set before are taken from it, and their tests are not run again.
+//!
+//! bounds   [`ANSWER_MS_MAX`] until the loop has taken the set
 
 use super::super::bundle::errors;
 use super::super::clock::Clock;
 use super::super::logging::chain;
 use super::super::run::{Loaded, Question};
 use super::place::RulesPlace;
-use crate::engine::rule::{RuleSet, run_tests};
+use crate::engine::rule::{Rule, RuleSet, run_tests_of};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +26,35 @@ pub struct Reloader {
     place: RulesPlace,
     questions: SyncSender<Question>,
     clock: Clock,
-    one_at_a_time: Mutex<()>,
+    /// The set that was taken up last. Locked by the one who reloads.
+    last: Mutex<Last>,
+}
+
+/// What the next set is held against.
+#[derive(Debug)]
+enum Last {
+    /// The rules of the start, whose tests nobody has run here.
+    Started(Arc<RuleSet>),
+    /// Rules that passed their tests.
+    Tested(Arc<RuleSet>),
+}
+
+impl Last {
+    fn set(&self) -> &RuleSet {
+        match self {
+            Self::Started(set) | Self::Tested(set) => set,
+        }
+    }
+
+    fn has_tested(&self, rule: &Arc<Rule>) -> bool {
+        match self {
+            Self::Started(_) => false,
+            Self::Tested(set) => {
+                let known = set.rule(&rule.manifest().id);
+                known.is_some_and(|known| Arc::ptr_eq(known, rule))
+            }
+        }
+    }
 }
 
 /// Why rules were not taken up.
@@ -39,13 +69,17 @@ pub enum ReloadError {
 }
 
 impl Reloader {
-    /// For the rules of this place and the loop behind these questions.
-    pub fn new(place: RulesPlace, questions: SyncSender<Question>, clock: Clock) -> Self {
+    /// For the rules of this place and the loop behind these questions, which starts with `set`.
+    pub fn new(
+        (place, set): (RulesPlace, Arc<RuleSet>),
+        questions: SyncSender<Question>,
+        clock: Clock,
+    ) -> Self {
         Self {
             place,
             questions,
             clock,
-            one_at_a_time: Mutex::new(()),
+            last: Mutex::new(Last::Started(set)),
         }
     }
 
@@ -56,11 +90,9 @@ impl Reloader {
 
     /// Takes them up; gives the hash of the set that is in force then.
     pub fn reload(&self) -> Result<String, ReloadError> {
-        let _turn = self
-            .one_at_a_time
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let loaded = self.load();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = self.load(&last);
+        let set = loaded.as_ref().ok().map(|(set, _)| Arc::clone(set));
         let refused = loaded.as_ref().err().cloned();
         let (sender, receiver) = sync_channel(1);
         let reply = Box::new(move |hash| {
@@ -72,6 +104,10 @@ impl Reloader {
             return Err(ReloadError::Unavailable("the loop has ended".to_owned()));
         }
         let taken = receiver.recv_timeout(Duration::from_millis(ANSWER_MS_MAX));
+        if let Some(set) = set {
+            // The set before goes here, not in the loop.
+            *last = Last::Tested(set);
+        }
         match (refused, taken) {
             (Some(why), _) => Err(ReloadError::Refused(why)),
             (None, Ok(Some(hash))) => Ok(hash),
@@ -82,13 +118,15 @@ impl Reloader {
         }
     }
 
-    fn load(&self) -> Result<Loaded, String> {
+    fn load(&self, last: &Last) -> Result<Loaded, String> {
         let sources = self.place.sources().map_err(|error| chain(&error))?;
-        let set = RuleSet::check(&sources, self.clock.now()).map_err(|found| {
+        let checked = RuleSet::check_after(last.set(), &sources, self.clock.now());
+        let set = checked.map_err(|found| {
             let (count, first) = errors(&found);
             format!("{count} error(s), the first is:\n{first}")
         })?;
-        if let Some(failed) = run_tests(&set).iter().find(|test| !test.is_passed()) {
+        let untested = set.rules().iter().filter(|rule| !last.has_tested(rule));
+        if let Some(failed) = run_tests_of(untested).iter().find(|test| !test.is_passed()) {
             return Err(format!(
                 "{} {}: the test fails; `fenghuo rule test` says why",
                 failed.file, failed.name

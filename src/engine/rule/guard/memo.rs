@@ -13,8 +13,8 @@ use crate::engine::rule::ask::Standing;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The numbers of the questions of a rule set, and how many rules ask each.
-#[derive(Debug, Default)]
+/// The numbers of the questions of a rule set.
+#[derive(Debug, Default, Clone)]
 pub(in crate::engine::rule) struct Questions {
     scope: String,
     known: BTreeMap<String, u32>,
@@ -24,6 +24,11 @@ impl Questions {
     /// Keeps the questions of rules apart that count different things.
     pub(in crate::engine::rule) fn scope(&mut self, scope: &str) {
         scope.clone_into(&mut self.scope);
+    }
+
+    /// How many there are.
+    pub(in crate::engine::rule) fn len(&self) -> usize {
+        self.known.len()
     }
 
     /// The number of a question, if its answer depends on nothing but the subject and the time.

@@ -18,6 +18,7 @@ mod groups;
 mod index;
 mod mangled;
 mod quiet;
+mod reuse;
 mod verdicts;
 
 /// A table of measures of its own: the repository's one changes with the national list.
