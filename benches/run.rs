@@ -17,6 +17,7 @@ use fenghuo::runtime::archive::intake::take_in;
 use fenghuo::runtime::archive::slip::Wanted;
 use fenghuo::runtime::archive::{self, ArchiveError};
 use fenghuo::runtime::assembly::{Parts, job, lanes, personal_key};
+use fenghuo::runtime::attempt::Attempts;
 use fenghuo::runtime::backtest::gather::{Gathered, Taking};
 use fenghuo::runtime::backtest::judge::{Order, judge};
 use fenghuo::runtime::bundle;
@@ -140,14 +141,19 @@ fn tried(config: &Config, dir: &Path, run_per_second: f64) -> Result<(), Box<dyn
     let kept = dir.join("tried");
     let mut waiting = Vec::new();
     let lanes = lanes(config, &parts, &key, (dir, true, &Clock::System))?;
-    take_in(Merge::new(lanes), &parts.connectors, 1, &mut |rows| {
-        waiting.extend(rows);
-        if WRITE_ROWS <= waiting.len() {
-            archive::write(&kept, &waiting)?;
-            waiting.clear();
-        }
-        Ok::<(), ArchiveError>(())
-    })?;
+    take_in(
+        Merge::new(lanes, Attempts::none()),
+        &parts.connectors,
+        1,
+        &mut |rows| {
+            waiting.extend(rows);
+            if WRITE_ROWS <= waiting.len() {
+                archive::write(&kept, &waiting)?;
+                waiting.clear();
+            }
+            Ok::<(), ArchiveError>(())
+        },
+    )?;
     archive::write(&kept, &waiting)?;
     drop(waiting);
     let (watch, processor_before) = (Stopwatch::start(), processor_seconds());

@@ -9,6 +9,7 @@ use crate::runtime::archive::columns::Row;
 use crate::runtime::archive::intake::take_in;
 use crate::runtime::archive::{self, ArchiveError, Damage, Part};
 use crate::runtime::assembly::{Parts, lanes, personal_key};
+use crate::runtime::attempt::Attempts;
 use crate::runtime::clock::Clock;
 use crate::runtime::config::Config;
 use crate::runtime::journal::Account;
@@ -55,7 +56,12 @@ pub(super) fn read_sources(
         progress.add(u64::try_from(rows.len()).unwrap_or(0));
         put(rows)
     };
-    let accounts = take_in(Merge::new(lanes), &parts.connectors, next, &mut watched)?;
+    let accounts = take_in(
+        Merge::new(lanes, Attempts::none()),
+        &parts.connectors,
+        next,
+        &mut watched,
+    )?;
     progress.finish();
     Ok(accounts)
 }

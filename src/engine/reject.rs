@@ -44,11 +44,13 @@ pub enum RejectCode {
     TooOld,
     /// Not XML, or XML that brings entities or goes beyond the limits.
     BadXml,
+    /// The process has ended over it again and again.
+    Deadly,
 }
 
 impl RejectCode {
     /// All codes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::TooLong,
         Self::BadEncoding,
         Self::BadJson,
@@ -66,6 +68,7 @@ impl RejectCode {
         Self::ScriptFailed,
         Self::TooOld,
         Self::BadXml,
+        Self::Deadly,
     ];
 
     /// The code in metrics and dead letters.
@@ -88,6 +91,7 @@ impl RejectCode {
             Self::ScriptFailed => "script_failed",
             Self::TooOld => "too_old",
             Self::BadXml => "bad_xml",
+            Self::Deadly => "deadly",
         }
     }
 
@@ -111,6 +115,7 @@ impl RejectCode {
             Self::ScriptFailed => "连接器脚本失败",
             Self::TooOld => "早于保留期",
             Self::BadXml => "XML 格式错误",
+            Self::Deadly => "致进程中止",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! errors   [`AssemblyError`] names the setting and says what to do; nothing has been touched by then but the store's lock
 
 use super::alert::AlertsConfig;
+use super::attempt::{Alone, Attempts};
 use super::bundle::{self, BundleError};
 use super::clock::Clock;
 use super::config::exchange::{ExchangeConfig, Way};
@@ -231,6 +232,7 @@ pub fn job(
     (base, until_end, clock): (&Path, bool, &Clock),
 ) -> Result<Job, AssemblyError> {
     let store = DiskStore::open(&config.engine.state)?;
+    let attempts = Attempts::beside(&config.engine.state, &Alone::default());
     let kafka = Tally::default();
     let lanes = make_lanes(config, &parts, key, (base, until_end, clock), &kafka)?;
     let mut sinks = sinks(config)?;
@@ -247,6 +249,7 @@ pub fn job(
         rules: parts.rules,
         connectors: parts.connectors,
         lanes,
+        attempts,
         sinks,
         shards: config.engine.shards,
         warm_subjects_max: config.engine.warm_subjects_max,

@@ -146,6 +146,8 @@ pub struct Metrics {
     pub http_connections: IntGauge,
     /// HTTP connections closed because there were too many.
     pub http_connections_refused: IntCounter,
+    /// Records that the process has ended over again and again.
+    pub deadly_records: IntCounter,
     /// The disk and the certificates.
     pub around: Around,
     /// How far topics are read.
@@ -215,6 +217,7 @@ impl Metrics {
             ready: r.int_gauge("fenghuo_ready"),
             http_connections: r.int_gauge("fenghuo_http_connections"),
             http_connections_refused: r.int_counter("fenghuo_http_connections_refused_total"),
+            deadly_records: r.int_counter("fenghuo_deadly_records_total"),
             exchange: ExchangeMetrics::new(
                 &r.int_counters("fenghuo_exchange_attempts_total"),
                 r.int_gauge("fenghuo_exchange_waiting"),

@@ -8,6 +8,7 @@ pub mod rollout;
 pub mod assembly;
 // Where records come from, and the loop.
 pub mod source;
+pub mod attempt;
 pub mod pipeline;
 pub mod run;
 // Durable state.

@@ -12,12 +12,13 @@
 //! errors   a fault of the keeper ends the loop; what was acknowledged is there after a restart
 
 use super::archive::columns::Row;
+use super::attempt::Attempts;
 use super::dlq::{DeadLetter, Place};
 use super::journal::{Account, FilePosition, encode_items, pack_images};
 use super::keeper::{Commit, Images, KeepError};
 use super::recover::Together;
 use super::sink::{OutboxEntry, OutputKind};
-use super::source::{Decoded, Merge, Pull, SourceFault};
+use super::source::{Decoded, Lane, Merge, Pull, SourceFault, Taken};
 use crate::engine::connector::Connector;
 use crate::engine::desk::Item;
 use crate::engine::input::{Disposition, Input, Outcome};
@@ -94,6 +95,7 @@ pub struct Pipeline {
     /// Whether records of supervision leave for the nation.
     pub is_reported: bool,
     merge: Merge,
+    attempts: Arc<Attempts>,
     connectors: Vec<Arc<Connector>>,
     /// Bytes of the last images of everything, and of those of changed subjects since.
     full_bytes: usize,
@@ -101,10 +103,16 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline over these lanes.
-    pub fn new(province: Province, merge: Merge, connectors: Vec<Arc<Connector>>) -> Self {
+    /// A pipeline over these lanes; that it is at work is noted.
+    pub fn new(
+        province: Province,
+        (lanes, attempts): (Vec<Box<dyn Lane>>, Arc<Attempts>),
+        connectors: Vec<Arc<Connector>>,
+    ) -> Self {
+        let merge = Merge::new(lanes, Arc::clone(&attempts));
         Self {
             province,
+            attempts,
             is_archived: false,
             is_reported: false,
             merge,
@@ -114,21 +122,28 @@ impl Pipeline {
         }
     }
 
-    /// Takes a batch and steps over it; nothing when no record is ready.
+    /// Takes a batch and steps over it; nothing when no record is ready. Whoever `watch`es sees it while it is noted that it is
+    /// worked on.
     pub fn turn(
         &mut self,
         max: usize,
         clock: Option<EventTime>,
+        watch: impl FnOnce(&Province, &Stepped),
     ) -> Result<(Pull, Option<Stepped>), PipelineError> {
-        let mut taken: Vec<(usize, Decoded)> = Vec::with_capacity(max);
+        let max = self.attempts.batch_max(max);
+        let mut taken: Vec<Taken> = Vec::with_capacity(max);
         let pull = self.merge.take(max, &mut taken)?;
         if taken.is_empty() && clock.is_none() {
             return Ok((pull, None));
         }
-        Ok((pull, Some(self.step(&taken, clock))))
+        let attempts = Arc::clone(&self.attempts);
+        let _working = attempts.working(self.merge.work(&taken));
+        let stepped = self.step(&taken, clock);
+        watch(&self.province, &stepped);
+        Ok((pull, Some(stepped)))
     }
 
-    fn step(&mut self, taken: &[(usize, Decoded)], clock: Option<EventTime>) -> Stepped {
+    fn step(&mut self, taken: &[Taken], clock: Option<EventTime>) -> Stepped {
         let mut stepped = Stepped {
             records: taken.len(),
             ..Stepped::default()
@@ -145,9 +160,14 @@ impl Pipeline {
         }
         let before = self.province.globals.seq;
         let (province, merge) = (&mut self.province, &mut self.merge);
+        let is_ahead = !self.attempts.is_careful();
         let (outcome, ()) = rayon::join(
             || province.step(&inputs, &prepared, &Together),
-            || merge.read_ahead(),
+            || {
+                if is_ahead {
+                    merge.read_ahead();
+                }
+            },
         );
         if self.is_archived {
             stepped.commit.archived = archived(before, &inputs, &outcome.dispositions);
@@ -169,7 +189,7 @@ impl Pipeline {
         clippy::too_many_lines,
         reason = "one row or step after the other; splitting would hide the order"
     )]
-    fn account(&self, taken: &[(usize, Decoded)], outcome: &Outcome, stepped: &mut Stepped) {
+    fn account(&self, taken: &[Taken], outcome: &Outcome, stepped: &mut Stepped) {
         let mut dispositions = outcome.dispositions.iter();
         let mut positions: BTreeMap<(usize, &str), FilePosition> = BTreeMap::new();
         for (lane, record) in taken {

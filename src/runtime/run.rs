@@ -10,17 +10,22 @@
 //!
 //! errors   [`RunError`]; every one of them ends the process with exit code 3, and what was acknowledged is there
 
+mod keeping;
+
+pub(super) use self::keeping::finish;
+use self::keeping::{Desk, Parcel, keep};
 use super::archive::keep::Keep;
+use super::attempt::Attempts;
 use super::clock::{Clock, Stopwatch};
 use super::exchange::worker::Exchange;
 use super::journal::{Account, Head, read_scope};
 use super::kafka::tally::Tally;
-use super::keeper::{Commit, Delivery, KeepError, Keeper};
+use super::keeper::{Delivery, KeepError, Keeper};
 use super::logging::chain;
 use super::pipeline::{Pipeline, PipelineError, Receipt, Stepped};
 use super::recover::{RecoverError, Recovered, recover};
 use super::sink::{OutputKind, Sink};
-use super::source::{Lane, Merge, Pull};
+use super::source::{Lane, Pull};
 use super::store::Store;
 use crate::engine::connector::Connector;
 use crate::engine::event::{SubjectKey, SubjectKind};
@@ -33,8 +38,8 @@ use crate::engine::time::{EventTime, MINUTE_MS};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// How long the loop waits when nothing is ready, ms, where its sources are files.
@@ -50,6 +55,8 @@ pub struct Job {
     pub connectors: Vec<Arc<Connector>>,
     /// Makes the lanes, given how far each source is read.
     pub lanes: MakeLanes,
+    /// Where it is noted what is worked on.
+    pub attempts: Arc<Attempts>,
     /// Where messages go.
     pub sinks: Vec<Box<dyn Sink>>,
     /// The number of shards of a new state.
@@ -190,23 +197,6 @@ pub enum RunError {
     KeeperGone,
 }
 
-struct Parcel {
-    commit: Commit,
-    is_rules: bool,
-    subjects: BTreeMap<SubjectKind, i64>,
-    records: usize,
-    receipts: BTreeMap<u64, Receipt>,
-    watch: Stopwatch,
-}
-
-/// What the keeper tells the loop.
-#[derive(Debug, Default)]
-struct Desk {
-    imaging: AtomicBool,
-    journal_bytes: std::sync::atomic::AtomicU64,
-    failed: Mutex<Option<KeepError>>,
-}
-
 /// Runs until the lanes are done or `stop` is set.
 #[expect(
     clippy::too_many_lines,
@@ -234,8 +224,9 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         replayed,
     } = recovered;
     watch.recovered(&province, &head, replayed);
-    let lanes = (job.lanes)(&head);
-    let mut pipeline = Pipeline::new(province, Merge::new(lanes), job.connectors);
+    job.attempts.begin(head.commit);
+    let lanes = ((job.lanes)(&head), Arc::clone(&job.attempts));
+    let mut pipeline = Pipeline::new(province, lanes, job.connectors);
     pipeline.province.check_every = job.rule_check_every;
     pipeline.province.asked = job.asked;
     pipeline.province.stopwatch = Some(super::clock::ticks_ns);
@@ -272,6 +263,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
     let desk = Desk::default();
     desk.note(&keeper);
     let settings = Settings {
+        attempts: job.attempts,
         clock: job.clock,
         batch_max: job.batch_max,
         journal_bytes_max: job.journal_bytes_max,
@@ -326,88 +318,12 @@ fn fresh(set: Arc<RuleSet>, shards: u32) -> Recovered {
 }
 
 struct Settings {
+    attempts: Arc<Attempts>,
     clock: Option<Clock>,
     batch_max: usize,
     journal_bytes_max: u64,
     idle_ms: u64,
     questions: Option<Receiver<Question>>,
-}
-
-impl Desk {
-    fn note(&self, keeper: &Keeper) {
-        self.imaging.store(keeper.is_imaging(), Ordering::Release);
-        self.journal_bytes
-            .store(keeper.head().journal_bytes, Ordering::Release);
-    }
-}
-
-fn keep(
-    mut keeper: Keeper,
-    parcels: &Receiver<Parcel>,
-    desk: &Desk,
-    (watch, end): (&dyn Watch, (&AtomicBool, u64)),
-) -> Option<(Keeper, Vec<(String, usize)>)> {
-    let fail = |error: KeepError| {
-        *desk.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    };
-    loop {
-        let kept = match parcels.recv_timeout(Duration::from_millis(IDLE_MS)) {
-            Ok(parcel) => {
-                let commit_watch = Stopwatch::start();
-                keeper.commit(parcel.commit).map(|()| {
-                    watch.durable(&Durable {
-                        records: parcel.records,
-                        latency_us: parcel.watch.elapsed_us(),
-                        commit_us: commit_watch.elapsed_us(),
-                        receipts: parcel.receipts,
-                        journal_bytes: keeper.head().journal_bytes,
-                        state_bytes: keeper.store().size_bytes(),
-                        is_rules: parcel.is_rules,
-                        subjects: parcel.subjects,
-                    });
-                })
-            }
-            Err(RecvTimeoutError::Timeout) => keeper.idle(),
-            Err(RecvTimeoutError::Disconnected) => {
-                let finished = finish(&mut keeper, end);
-                watch.delivered(&keeper.deliveries());
-                return match finished {
-                    Ok(waiting) => Some((keeper, waiting)),
-                    Err(error) => {
-                        fail(error);
-                        None
-                    }
-                };
-            }
-        };
-        desk.note(&keeper);
-        watch.delivered(&keeper.deliveries());
-        if let Err(error) = kept {
-            fail(error);
-            return None;
-        }
-    }
-}
-
-/// Waits for sinks that have not taken everything, and says what is left.
-pub(super) fn finish(
-    keeper: &mut Keeper,
-    (stop, last_deliveries_ms): (&AtomicBool, u64),
-) -> Result<Vec<(String, usize)>, KeepError> {
-    let watch = Stopwatch::start();
-    let waiting = keeper.finish(|wait_ms| {
-        let is_told = stop.load(Ordering::Acquire);
-        let patience_ms = last_deliveries_ms / if is_told { 10 } else { 1 };
-        if patience_ms * 1_000 <= watch.elapsed_us() {
-            return false;
-        }
-        std::thread::park_timeout(Duration::from_millis(wait_ms.clamp(1, IDLE_MS)));
-        true
-    })?;
-    for (sink, count) in &waiting {
-        tracing::warn!(%sink, count, waited_ms = watch.elapsed_us() / 1_000, "the run ends before the sink has taken everything; the rest is in the state and leaves at the next start");
-    }
-    Ok(waiting)
 }
 
 fn turn_until(
@@ -427,7 +343,9 @@ fn turn_until(
         let clock = clock.filter(|minute| last_minute < *minute);
         last_minute = clock.unwrap_or(last_minute);
         let started = Stopwatch::start();
-        let turned = pipeline.turn(settings.batch_max, clock);
+        let turned = pipeline.turn(settings.batch_max, clock, |province, stepped| {
+            watch.stepped(province, stepped);
+        });
         let (pull, stepped) = match turned {
             Ok(turned) => {
                 told = None;
@@ -452,11 +370,13 @@ fn turn_until(
             reply_all(pipeline, settings, sender, (waited, watch));
             continue;
         };
-        watch.stepped(&pipeline.province, &stepped);
         let due = settings.journal_bytes_max <= desk.journal_bytes.load(Ordering::Acquire);
         if due && !desk.imaging.swap(true, Ordering::AcqRel) {
             stepped.commit.images = Some(pipeline.checkpoint());
         }
+        // While it is careful the next batch waits until this one is durable.
+        let channel = settings.attempts.is_careful().then(|| sync_channel(1));
+        let (told, durable) = channel.unzip();
         let parcel = Parcel {
             is_rules: false,
             subjects: pipeline.province.count_by_kind(),
@@ -464,10 +384,13 @@ fn turn_until(
             receipts: core::mem::take(&mut stepped.receipts),
             commit: stepped.commit,
             watch: started,
+            told,
         };
-        if sender.send(parcel).is_err() {
+        let records = parcel.records;
+        if sender.send(parcel).is_err() || durable.is_some_and(|durable| durable.recv().is_err()) {
             return Ok(());
         }
+        settings.attempts.passed(records);
         reply_all(pipeline, settings, sender, (None, watch));
     }
     Ok(())
@@ -533,6 +456,7 @@ fn adopt(
             records: 0,
             receipts: BTreeMap::new(),
             watch: Stopwatch::start(),
+            told: None,
         };
         sender.send(parcel).ok()?;
         watch.rules(&pipeline.province, None);

@@ -9,12 +9,13 @@ use fenghuo::engine::province::Province;
 use fenghuo::engine::record::Prepared;
 use fenghuo::engine::rule::{RuleSet, RuleSources};
 use fenghuo::engine::shard::Shard;
+use fenghuo::runtime::attempt::Attempts;
 use fenghuo::runtime::bundle;
 use fenghuo::runtime::journal::{FORMAT, Head, put_head, read_changes, read_head};
 use fenghuo::runtime::keeper::{Commit, Keeper, RUN_BYTES_MAX};
 use fenghuo::runtime::pipeline::Pipeline;
 use fenghuo::runtime::recover::recover;
-use fenghuo::runtime::source::Merge;
+
 use fenghuo::runtime::store::{Batch, MemoryStore, Store};
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ struct Imaged(usize, bool);
 fn go_through(imaged: Option<Imaged>) -> Vec<String> {
     let rules = rules();
     let province = Province::new(loaded(&rules[0]), 2);
-    let mut pipeline = Pipeline::new(province, Merge::new(Vec::new()), Vec::new());
+    let mut pipeline = Pipeline::new(province, (Vec::new(), Attempts::none()), Vec::new());
     let head = Head {
         format: FORMAT,
         shards: 2,
@@ -84,7 +85,10 @@ fn go_through(imaged: Option<Imaged>) -> Vec<String> {
     let mut keeper = Keeper::new(store, head, Vec::new(), &[]).unwrap();
     let mut said = Vec::new();
     let check = |keeper: &Keeper, province: &Province, place: &str| {
-        let again = recover(keeper.store()).unwrap().expect("a state").province;
+        let again = recover(keeper.store())
+            .unwrap()
+            .expect("a state")
+            .province;
         assert_eq!(kept(&again), kept(province), "{imaged:?}, {place}");
         assert_eq!(again.set().hash(), province.set().hash());
     };

@@ -43,6 +43,8 @@ mod order;
 mod remarks;
 #[cfg(feature = "rdkafka")]
 mod partitions;
+/// Records that kill the process.
+mod deadly;
 /// Runs killed at any moment.
 mod kill;
 mod live;

@@ -72,6 +72,12 @@ impl Province {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// The file of a feed.
+    pub(crate) fn feed(&self, connector: &str) -> &Path {
+        let mut sources = self.sources.iter();
+        &sources.find(|(id, _)| id == connector).unwrap().1
+    }
+
     /// The lines that a run over the files tells, and how long it took, s.
     pub(crate) fn embedded(&self) -> (Vec<String>, f64) {
         let config = self.dir.join("fenghuo.toml");

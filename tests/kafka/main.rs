@@ -20,6 +20,8 @@ mod beside;
 mod cluster;
 /// The readers of `fixtures/contracts`.
 mod consumers;
+/// Records that kill the process.
+mod deadly;
 mod feeds;
 mod process;
 /// TLS, names and passwords.
@@ -37,7 +39,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) const WARNINGS: &str = "fenghuo.warning.v1";
-const DEAD: &str = "fenghuo.dlq.v1";
+pub(crate) const DEAD: &str = "fenghuo.dlq.v1";
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())

@@ -15,6 +15,7 @@ use crate::engine::event::Event;
 use crate::engine::record::Prepared;
 use crate::engine::reject::{Reject, RejectCode};
 use crate::engine::time::EventTime;
+use crate::runtime::attempt::{Attempts, Spot};
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::journal::FilePosition;
 use crate::runtime::kafka::tally::Tally;
@@ -100,6 +101,7 @@ impl EventLaneSpec {
 /// See the module.
 pub struct EventLane {
     spec: EventLaneSpec,
+    attempts: Arc<Attempts>,
     name: String,
     file: Arc<str>,
     known: Option<FilePosition>,
@@ -124,6 +126,7 @@ impl EventLane {
     pub fn new(spec: EventLaneSpec, known: Option<FilePosition>) -> Self {
         Self {
             name: spec.name(),
+            attempts: Attempts::none(),
             file: spec.file().into(),
             next: known.map_or(0, |known| known.offset),
             arrived_at: known.map_or(EventTime::MIN, |known| known.arrived_at),
@@ -209,7 +212,9 @@ impl EventLane {
     }
 
     fn take(&mut self, offset: u64, value: &[u8]) {
-        let (clock, result, block) = match Told::decode(value) {
+        let spot = || Spot::at(&self.name, &self.file, offset);
+        let told = self.attempts.on(spot, || Told::decode(value));
+        let (clock, result, block) = match told.and_then(core::convert::identity) {
             Ok(told) => {
                 let event = told.event.map(Arc::unwrap_or_clone);
                 let prepared = event.map(|event| Ok(Prepared::new(event)));
@@ -291,6 +296,10 @@ impl Lane for EventLane {
 
     fn is_merged(&self) -> bool {
         false
+    }
+
+    fn watched_by(&mut self, attempts: &Arc<Attempts>) {
+        self.attempts = Arc::clone(attempts);
     }
 }
 

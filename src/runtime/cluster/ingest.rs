@@ -17,6 +17,7 @@ use super::topic::Writer;
 use crate::engine::connector::Connector;
 use crate::engine::input::Globals;
 use crate::engine::time::{EventTime, MINUTE_MS};
+use crate::runtime::attempt::Attempts;
 use crate::runtime::clock::Clock;
 use crate::runtime::journal::{Account, FilePosition, Head, read_chunks, read_head};
 use crate::runtime::keeper::{Commit, Images, Keeper};
@@ -40,6 +41,8 @@ pub struct IngestJob {
     pub store: Box<dyn Store>,
     /// Makes the lanes.
     pub lanes: MakeLanes,
+    /// Where it is noted what is worked on.
+    pub attempts: Arc<Attempts>,
     /// The connectors that lanes refer to.
     pub connectors: Vec<Arc<Connector>>,
     /// Where refused records go.
@@ -66,6 +69,7 @@ impl std::fmt::Debug for IngestJob {
 
 struct Stage<'w> {
     merge: Merge,
+    attempts: Arc<Attempts>,
     connectors: Vec<Arc<Connector>>,
     teller: Teller,
     writer: &'w Writer,
@@ -86,6 +90,7 @@ pub(super) fn ingest(
         format: crate::runtime::journal::FORMAT,
         ..Head::default()
     });
+    job.attempts.begin(head.commit);
     let waiting = read_waiting(store.as_ref(), &head).map_err(recovering)?;
     let mut routes = Routes::new(job.to.1, RECORDS_MAX);
     read_chunks(store.as_ref(), b'p', &mut |_, bytes| {
@@ -94,7 +99,8 @@ pub(super) fn ingest(
     })
     .map_err(recovering)?;
     let mut stage = Stage {
-        merge: Merge::new((job.lanes)(&head)),
+        merge: Merge::new((job.lanes)(&head), Arc::clone(&job.attempts)),
+        attempts: job.attempts,
         connectors: job.connectors,
         teller: Teller::new(routes, job.to.1, head.base.clock),
         writer,
@@ -112,7 +118,11 @@ pub(super) fn ingest(
         match commit {
             Some(commit) => {
                 let accounts = commit.accounts.clone();
+                let records = commit.accounts.iter().map(|(_, a)| a.read).sum::<u64>();
                 keeper.commit(commit)?;
+                stage
+                    .attempts
+                    .passed(usize::try_from(records).unwrap_or(usize::MAX));
                 watch.ingested(&mut accounts.iter().map(|(id, account)| (id.as_str(), account)));
             }
             None if matches!(pull, Pull::Done) => break,
@@ -138,8 +148,9 @@ impl Stage<'_> {
         is_live: bool,
         watch: &dyn Watch,
     ) -> Result<(Pull, Option<Commit>), RunError> {
-        let mut taken: Vec<Taken> = Vec::with_capacity(self.batch_max);
-        let pull = match self.merge.take(self.batch_max, &mut taken) {
+        let max = self.attempts.batch_max(self.batch_max);
+        let mut taken: Vec<Taken> = Vec::with_capacity(max);
+        let pull = match self.merge.take(max, &mut taken) {
             Ok(pull) => pull,
             Err(fault) if is_live && !fault.is_final() => {
                 watch.source_fault(&fault.to_string());
@@ -151,11 +162,13 @@ impl Stage<'_> {
         if let Some(minute) = minute {
             self.teller.pass(minute, &BTreeSet::new(), &mut out);
         }
+        let working = self.attempts.working(self.merge.work(&taken));
         for (_, record) in &taken {
             if let Some(event) = record.event() {
                 self.teller.tell(event, &mut out);
             }
         }
+        drop(working);
         if taken.is_empty() && out.is_empty() {
             return Ok((pull, None));
         }

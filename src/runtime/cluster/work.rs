@@ -23,6 +23,7 @@ use crate::engine::event::SubjectKey;
 use crate::engine::hash::murmur2;
 use crate::engine::owner::Scope;
 use crate::runtime::assembly::{AssemblyError, Parts, make_lanes};
+use crate::runtime::attempt::{Alone, Attempts};
 use crate::runtime::clock::{Clock, Stopwatch};
 use crate::runtime::config::cluster::ClusterConfig;
 use crate::runtime::config::{ClockKind, Config};
@@ -72,6 +73,7 @@ pub struct Process<'c> {
     metrics: ClusterMetrics,
     board: Arc<Switchboard>,
     is_delivered: AtomicBool,
+    alone: Alone,
 }
 
 impl std::fmt::Debug for Process<'_> {
@@ -118,6 +120,7 @@ impl<'c> Process<'c> {
             metrics: Metrics::new(now).cluster(),
             board: Arc::new(Switchboard::new(partitions)),
             is_delivered: AtomicBool::new(true),
+            alone: Alone::default(),
         })
     }
 
@@ -224,6 +227,10 @@ impl<'c> Process<'c> {
         self.config.engine.state.join(format!("p{partition}"))
     }
 
+    fn ingest_directory(&self) -> PathBuf {
+        self.config.engine.state.join("ingest")
+    }
+
     /// A log and its cache, as they are found.
     fn open(
         &self,
@@ -286,7 +293,7 @@ impl<'c> Process<'c> {
         let writer = writer.map_err(RecoverError::Store)?;
         let topic = self.cluster.ingest_topic();
         let ready = self
-            .open((&topic, 0), &self.config.engine.state.join("ingest"), stop)
+            .open((&topic, 0), &self.ingest_directory(), stop)
             .map_err(RecoverError::Store)?;
         let (store, took) = self.own((&topic, 0), ready)?;
         tracing::info!(?took, "this process reads the sources");
@@ -304,6 +311,7 @@ impl<'c> Process<'c> {
         let job = IngestJob {
             store: Box::new(store),
             lanes,
+            attempts: Attempts::beside(&self.ingest_directory(), &self.alone),
             connectors: self.parts.connectors.clone(),
             sinks: vec![Box::new(KafkaSink::new(
                 self.settings.clone(),
@@ -371,6 +379,7 @@ impl<'c> Process<'c> {
                 let known = position.and_then(|p| p.files.get(&spec.file()).copied());
                 vec![Box::new(EventLane::new(spec, known))]
             }),
+            attempts: Attempts::beside(&self.directory(partition), &self.alone),
             sinks,
             shards: 1,
             warm_subjects_max: self.config.engine.warm_subjects_max,

@@ -254,6 +254,9 @@ impl Watch for Seen<'_> {
     fn ingested(&self, accounts: &mut dyn Iterator<Item = (&str, &Account)>) {
         let now = self.doors.clock.now();
         for (connector, account) in accounts {
+            let deadly = account.refused.get(RejectCode::Deadly.name());
+            let deadly = deadly.copied().unwrap_or(0);
+            self.doors.metrics.deadly_records.inc_by(deadly);
             let Some(counts) = self.doors.counts.get(connector) else {
                 continue;
             };

@@ -18,13 +18,13 @@ use crate::engine::connector::{Connector, Decoder, RECORD_BYTES_MAX};
 use crate::engine::record::Prepared;
 use crate::engine::reject::{Reject, RejectCode};
 use crate::engine::time::EventTime;
+use crate::runtime::attempt::{Attempts, Spot};
 use crate::runtime::clock::{Clock, Stopwatch};
 use crate::runtime::config::FileOrder;
 use crate::runtime::config::kafka::{Envelope, KafkaSource};
 use crate::runtime::dlq::BYTES_MAX;
 use crate::runtime::journal::FilePosition;
 use crate::runtime::source::{Decoded, Lane, Place, READY_MAX, Refill, SourceFault};
-use rayon::prelude::*;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Headers;
@@ -70,6 +70,7 @@ pub struct KafkaLaneSpec {
 /// See the module.
 pub struct KafkaLane {
     spec: KafkaLaneSpec,
+    attempts: Arc<Attempts>,
     topic: Arc<str>,
     positions: BTreeMap<String, FilePosition>,
     decoder: Decoder,
@@ -164,6 +165,7 @@ impl KafkaLane {
         Self {
             topic: spec.source.topic.as_str().into(),
             positions,
+            attempts: Attempts::none(),
             opener: Opener {
                 envelope: spec.source.envelope,
                 reads_changes: connector.reads_changes(),
@@ -394,7 +396,18 @@ impl KafkaLane {
     /// Decodes in parallel and queues in the order of the offsets.
     fn queue(&self, link: &mut Link, raw: &[Raw]) {
         let now = self.spec.clock.now();
-        let decoded: Vec<_> = raw.par_iter().map(|one| self.decode(one, now)).collect();
+        let decode = |one: &Raw| {
+            let file = link
+                .partitions
+                .by_number
+                .get(&one.partition)
+                .map(|p| &p.file);
+            let file = file.map_or("", |file| file.as_ref());
+            let spot = || Spot::at(&self.spec.name, file, one.offset);
+            let done = self.attempts.on(spot, || self.decode(one, now));
+            done.unwrap_or_else(|reject| vec![(Err(reject), one.value.clone().unwrap_or_default())])
+        };
+        let decoded = self.attempts.each(raw, decode);
         for (one, records) in raw.iter().zip(decoded) {
             let Some(partition) = link.partitions.by_number.get_mut(&one.partition) else {
                 continue;
@@ -522,6 +535,10 @@ impl Lane for KafkaLane {
 
     fn ready(&mut self) -> &mut VecDeque<Decoded> {
         &mut self.ready
+    }
+
+    fn watched_by(&mut self, attempts: &Arc<Attempts>) {
+        self.attempts = Arc::clone(attempts);
     }
 
     fn is_merged(&self) -> bool {

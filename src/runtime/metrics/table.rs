@@ -131,6 +131,7 @@ pub const TABLE: &[Spec] = &[
     row("fenghuo_build_info", Gauge, &["version"], "1", "程序版本"),
     row("fenghuo_http_requests_total", Counter, &["route", "status"], "次", "HTTP 请求数，按路由模板与状态码"),
     row("fenghuo_http_connections", Gauge, &[], "个", "打开的 HTTP 连接数"),
+    row("fenghuo_deadly_records_total", Counter, &[], "条", "一再使进程中止、因而转入死信不再研判的记录"),
     row("fenghuo_http_connections_refused_total", Counter, &[], "次", "因连接数已满而关闭的连接"),
 ];
 

@@ -14,8 +14,8 @@ use crate::engine::connector::{Connector, Decoder, Frame, Framer, Framing};
 use crate::engine::record::Prepared;
 use crate::engine::reject::{Reject, RejectCode};
 use crate::engine::time::EventTime;
+use crate::runtime::attempt::{Attempts, Spot};
 use crate::runtime::journal::FilePosition;
-use rayon::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::fs::File;
@@ -54,6 +54,7 @@ pub struct FileLaneSpec {
 /// See the module.
 pub struct FileLane {
     spec: FileLaneSpec,
+    attempts: Arc<Attempts>,
     positions: BTreeMap<String, FilePosition>,
     finished: BTreeMap<String, u64>,
     open: Option<Open>,
@@ -113,6 +114,7 @@ impl FileLane {
     pub fn new(spec: FileLaneSpec, positions: BTreeMap<String, FilePosition>) -> Self {
         Self {
             spec,
+            attempts: Attempts::none(),
             positions,
             finished: BTreeMap::new(),
             open: None,
@@ -274,20 +276,19 @@ impl FileLane {
         let decoder = &open.decoder;
         let now = self.spec.now;
         let id = self.spec.connector.1.id();
-        let results: Vec<Result<Prepared, Reject>> = raws
-            .par_iter()
-            .with_min_len(256)
-            .map(|raw| {
-                if raw.front.is_some() {
-                    let message = format!(
-                        "connector \"{id}\": the record is longer than 256 KiB; deliver it in parts"
-                    );
-                    return Err(Reject::new(RejectCode::TooLong, message));
-                }
-                let bytes = block.get(raw.range.0..raw.range.1).unwrap_or_default();
-                decoder.decode(bytes, now).map(Prepared::new)
-            })
-            .collect();
+        let (source, name, attempts) = (&self.spec.name, &open.name, &self.attempts);
+        let results: Vec<Result<Prepared, Reject>> = attempts.each(&raws, |raw| {
+            if raw.front.is_some() {
+                let message = format!(
+                    "connector \"{id}\": the record is longer than 256 KiB; deliver it in parts"
+                );
+                return Err(Reject::new(RejectCode::TooLong, message));
+            }
+            let bytes = block.get(raw.range.0..raw.range.1).unwrap_or_default();
+            let spot = || Spot::at(source, name, raw.from);
+            let decode = || decoder.decode(bytes, now).map(Prepared::new);
+            attempts.on(spot, decode)?
+        });
         for (raw, result) in raws.into_iter().zip(results) {
             if let Ok(prepared) = &result {
                 self.last_arrival = prepared.event.arrived_at;
@@ -455,5 +456,9 @@ impl Lane for FileLane {
 
     fn is_merged(&self) -> bool {
         self.spec.is_merged
+    }
+
+    fn watched_by(&mut self, attempts: &Arc<Attempts>) {
+        self.attempts = Arc::clone(attempts);
     }
 }

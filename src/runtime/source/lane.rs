@@ -5,6 +5,7 @@ use crate::engine::event::Event;
 use crate::engine::record::Prepared;
 use crate::engine::reject::Reject;
 use crate::engine::time::EventTime;
+use crate::runtime::attempt::{Attempts, Spot};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -35,6 +36,15 @@ impl Decoded {
         self.block
             .get(self.range.0..self.range.1)
             .unwrap_or_default()
+    }
+
+    /// Where it is found again.
+    pub fn spot(&self, lane: &dyn Lane) -> Spot {
+        if lane.is_durable() {
+            Spot::at(lane.name(), &self.place.file, self.place.from)
+        } else {
+            Spot::pushed(lane.name(), self.bytes())
+        }
     }
 
     /// The event, if there is one.
@@ -81,6 +91,8 @@ pub trait Lane: Send {
     fn read_ahead(&mut self) -> Result<(), SourceFault> {
         Ok(())
     }
+    /// From now on the lane decodes as these say.
+    fn watched_by(&mut self, attempts: &Arc<Attempts>);
     /// What is ready, oldest first.
     fn ready(&mut self) -> &mut VecDeque<Decoded>;
     /// Whether it is merged with others by arrival time.

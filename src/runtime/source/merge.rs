@@ -3,10 +3,13 @@
 use super::SourceFault;
 use super::lane::{Decoded, Lane, Pull, Refill};
 use crate::engine::time::EventTime;
+use crate::runtime::attempt::{Attempts, Work};
 use std::fmt;
+use std::sync::Arc;
 
 /// All lanes.
 pub struct Merge {
+    attempts: Arc<Attempts>,
     lanes: Vec<Box<dyn Lane>>,
     done: Vec<bool>,
     awaited: Vec<bool>,
@@ -26,10 +29,14 @@ impl fmt::Debug for Merge {
 pub type Taken = (usize, Decoded);
 
 impl Merge {
-    /// The lanes in the order of the configuration.
-    pub fn new(lanes: Vec<Box<dyn Lane>>) -> Self {
+    /// The lanes in the order of the configuration; that they are at work is noted.
+    pub fn new(mut lanes: Vec<Box<dyn Lane>>, attempts: Arc<Attempts>) -> Self {
         let done: Vec<bool> = lanes.iter().map(|_| false).collect();
+        for lane in &mut lanes {
+            lane.watched_by(&attempts);
+        }
         Self {
+            attempts,
             lanes,
             awaited: done.clone(),
             done,
@@ -45,6 +52,17 @@ impl Merge {
     /// Whether positions of a lane are worth keeping.
     pub fn is_durable(&self, lane: usize) -> bool {
         self.lanes.get(lane).is_some_and(|lane| lane.is_durable())
+    }
+
+    /// What it is to judge what was taken: one record, if that may matter, or a batch.
+    pub fn work(&self, taken: &[Taken]) -> Work {
+        let one = match taken {
+            [(lane, record)] if self.attempts.is_careful() => {
+                self.lanes.get(*lane).map(|lane| record.spot(lane.as_ref()))
+            }
+            _ => None,
+        };
+        one.map_or(Work::Batch, Work::Step)
     }
 
     /// The connector of a lane.
@@ -110,7 +128,11 @@ impl Merge {
             if self.done.get(at).copied().unwrap_or(true) {
                 return Ok(None);
             }
-            match lane.refill()? {
+            // One by one, lanes note records themselves.
+            let working = (!self.attempts.is_careful()).then(|| self.attempts.working(Work::Batch));
+            let refilled = lane.refill();
+            drop(working);
+            match refilled? {
                 Refill::Ready => {}
                 Refill::Awaited => {
                     if let Some(awaited) = self.awaited.get_mut(at) {

@@ -11,6 +11,7 @@ use crate::engine::connector::{Connector, Decoder, Frame, Framer, Framing};
 use crate::engine::record::Prepared;
 use crate::engine::reject::{Reject, RejectCode};
 use crate::engine::time::EventTime;
+use crate::runtime::attempt::{Attempts, Spot};
 use crate::runtime::clock::Clock;
 use std::collections::VecDeque;
 use std::fmt;
@@ -58,6 +59,7 @@ pub struct PushLane {
     name: String,
     connector: (usize, Arc<Connector>),
     personal_key: Arc<[u8]>,
+    attempts: Arc<Attempts>,
     queue: Arc<PushQueue>,
     ready: VecDeque<Decoded>,
     clock: Clock,
@@ -84,6 +86,7 @@ impl PushLane {
             name,
             connector,
             personal_key,
+            attempts: Attempts::none(),
             queue,
             ready: VecDeque::new(),
             clock,
@@ -133,7 +136,10 @@ impl PushLane {
                 );
                 Err(Reject::new(RejectCode::TooLong, message))
             } else {
-                decoder.decode(bytes, self.clock.now()).map(Prepared::new)
+                let decode = || decoder.decode(bytes, self.clock.now()).map(Prepared::new);
+                let spot = || Spot::pushed(&self.name, bytes);
+                let done = self.attempts.on(spot, decode);
+                done.and_then(core::convert::identity)
             };
             let arrived_at = result
                 .as_ref()
@@ -182,6 +188,10 @@ impl Lane for PushLane {
 
     fn is_merged(&self) -> bool {
         false
+    }
+
+    fn watched_by(&mut self, attempts: &Arc<Attempts>) {
+        self.attempts = Arc::clone(attempts);
     }
 
     fn is_durable(&self) -> bool {
