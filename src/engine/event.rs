@@ -278,15 +278,21 @@ impl Fields {
 
     /// The fields in which two differ, in the order of the schema.
     pub fn differing(&self, other: &Self) -> Vec<Field> {
-        let mut fields: Vec<Field> = self
-            .0
-            .iter()
-            .chain(&other.0)
-            .map(|(field, _)| *field)
-            .collect();
-        fields.sort_unstable();
-        fields.dedup();
-        fields.retain(|field| self.get(*field) != other.get(*field));
+        let (mut mine, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut fields = Vec::new();
+        while let Some(field) = mine
+            .peek()
+            .into_iter()
+            .chain(theirs.peek())
+            .map(|(f, _)| *f)
+            .min()
+        {
+            let value = mine.next_if(|(f, _)| *f == field);
+            let other = theirs.next_if(|(f, _)| *f == field);
+            if value != other {
+                fields.push(field);
+            }
+        }
         fields
     }
 
@@ -385,4 +391,42 @@ pub struct Rank {
     pub deletes: bool,
     /// A hash of the content, for versions that the source does not tell apart.
     pub content: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::schema::field;
+    use proptest::prelude::*;
+
+    const SOME: [Field; 5] = [
+        field::name,
+        field::region,
+        field::kind,
+        field::amount,
+        field::result,
+    ];
+
+    fn fields() -> impl Strategy<Value = Fields> {
+        let value = proptest::option::of(0..3_i64);
+        proptest::collection::vec(value, SOME.len()).prop_map(|values| {
+            let mut fields = Fields::new();
+            for (field, value) in SOME.into_iter().zip(values) {
+                if let Some(value) = value {
+                    fields.set(field, Value::Int(value));
+                }
+            }
+            fields
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn two_differ_in_the_fields_whose_values_differ((a, b) in (fields(), fields())) {
+            let mut differing = SOME.to_vec();
+            differing.sort();
+            differing.retain(|field| a.get(*field) != b.get(*field));
+            prop_assert_eq!(a.differing(&b), differing);
+        }
+    }
 }

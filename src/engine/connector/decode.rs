@@ -130,7 +130,7 @@ impl Decoder {
         };
         let (text, charset) = match charset {
             Charset::Utf8 => (
-                core::str::from_utf8(record).ok().map(Cow::Borrowed),
+                simdutf8::basic::from_utf8(record).ok().map(Cow::Borrowed),
                 "UTF-8",
             ),
             Charset::Gb18030 => (

@@ -11,6 +11,8 @@
 //!          quotes, the record is cut at its first line end, and the lines after it are read afresh
 //! cost     each byte is looked at once, whatever the number of calls
 
+use memchr::{memchr, memchr2};
+
 /// The longest record that is read, in bytes.
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 
@@ -155,9 +157,7 @@ impl Framer {
 
     fn too_long(&mut self, buffer: &[u8], start: usize, at_end: bool) -> Frame {
         self.at_file_start = false;
-        let first_line = buffer
-            .get(start..)
-            .and_then(|rest| rest.iter().position(|b| *b == b'\n'));
+        let first_line = buffer.get(start..).and_then(|rest| memchr(b'\n', rest));
         self.restart(0);
         if let Some(at) = first_line {
             return Frame::TooLong {
@@ -169,7 +169,7 @@ impl Framer {
     }
 
     fn skip(&mut self, buffer: &[u8], at_end: bool) -> Frame {
-        match buffer.iter().position(|b| *b == b'\n') {
+        match memchr(b'\n', buffer) {
             Some(at) => {
                 self.skipping = false;
                 Frame::TooLong { consumed: at + 1 }
@@ -189,29 +189,40 @@ impl Framer {
 
     fn scan_line(&mut self, buffer: &[u8]) -> Option<usize> {
         let rest = buffer.get(self.scanned..)?;
-        let found = rest.iter().position(|b| *b == b'\n');
+        let found = memchr(b'\n', rest);
         let end = found.map(|at| self.scanned + at);
         self.scanned = end.unwrap_or(buffer.len());
         end
     }
 
     fn scan_row(&mut self, buffer: &[u8]) -> Option<usize> {
-        let rest = buffer.get(self.scanned..)?;
-        for (at, byte) in (self.scanned..).zip(rest) {
+        let mut at = self.scanned;
+        while let Some(byte) = buffer.get(at) {
+            let rest = buffer.get(at..)?;
             self.place = match (self.place, byte) {
                 (Place::Quoted, b'"') => Place::AfterQuote,
                 (Place::Quoted, b'\n') => {
                     self.first_line_end.get_or_insert(at);
                     Place::Quoted
                 }
-                (Place::Quoted, _) | (Place::FieldStart | Place::AfterQuote, b'"') => Place::Quoted,
-                (_, b'\n') => {
+                (Place::FieldStart | Place::AfterQuote, b'"') => Place::Quoted,
+                (Place::FieldStart | Place::Plain | Place::AfterQuote, b'\n') => {
                     self.scanned = at;
                     return Some(at);
                 }
-                (_, b',') => Place::FieldStart,
-                (Place::FieldStart | Place::Plain | Place::AfterQuote, _) => Place::Plain,
+                (Place::FieldStart | Place::Plain | Place::AfterQuote, b',') => Place::FieldStart,
+                // What follows is of no account up to the next byte that may end a field or a row.
+                (Place::Quoted, _) => {
+                    at += memchr2(b'"', b'\n', rest).unwrap_or(rest.len());
+                    continue;
+                }
+                (Place::FieldStart | Place::Plain | Place::AfterQuote, _) => {
+                    self.place = Place::Plain;
+                    at += memchr2(b',', b'\n', rest).unwrap_or(rest.len());
+                    continue;
+                }
             };
+            at += 1;
         }
         self.scanned = buffer.len();
         None
