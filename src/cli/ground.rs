@@ -35,7 +35,7 @@ impl Ground {
     /// Reads the state, and the rule set that is asked for.
     pub(super) fn open(args: &GroundArgs) -> Result<Self, CliError> {
         let store = store_in(&args.state)?;
-        let recovered = recover(&store)?.ok_or_else(|| {
+        let recovered = recover(&store, usize::MAX)?.ok_or_else(|| {
             CliError::Usage(format!(
                 "the state in \"{}\" is empty",
                 args.state.state.display()

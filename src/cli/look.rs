@@ -39,7 +39,7 @@ pub(super) fn store_in(state: &StateArgs) -> Result<DiskStore, CliError> {
 }
 
 pub(super) fn open(state: &StateArgs) -> Result<Recovered, CliError> {
-    recover(&store_in(state)?)?.ok_or_else(|| {
+    recover(&store_in(state)?, usize::MAX)?.ok_or_else(|| {
         CliError::Usage(format!(
             "the state in \"{}\" is empty",
             state.state.display()
@@ -172,7 +172,7 @@ pub(super) fn verify(state: &StateArgs, format: Format) -> Result<Ending, CliErr
         Err(error) => return Err(error.into()),
     };
     let report = store.verify()?;
-    let recovered = recover(&store)?;
+    let recovered = recover(&store, usize::MAX)?;
     let (subjects, records, replayed, commit) = recovered.map_or((0, 0, 0, 0), |r| {
         let subjects = r
             .province

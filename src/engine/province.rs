@@ -10,6 +10,9 @@
 //! cost     admission is sequential (one look-up an event); the rest is done by shards, in parallel if the crew is
 
 mod pass;
+mod restore;
+
+pub use restore::Restored;
 
 use super::desk::{Cue, Desk, Item};
 use super::event::{SubjectKey, SubjectKind};
@@ -186,36 +189,6 @@ impl Province {
     /// The number of records known.
     pub fn records(&self) -> usize {
         self.index.len()
-    }
-
-    /// Takes up a subject that was read back from the store. [`Province::restore_globals`] comes first.
-    pub fn restore_subject(&mut self, subject: Subject) {
-        if let Some(facts) = subject.facts() {
-            for (stream, list) in facts.streams() {
-                for fact in list {
-                    if let Some(event) = fact.event(stream) {
-                        self.index.restore(fact.key, event.rank(), &event.subjects);
-                    }
-                }
-            }
-            for dead in facts.tombstones() {
-                self.index
-                    .restore(dead.key, dead.rank, core::slice::from_ref(&subject.key));
-            }
-        }
-        let place = self.place(&subject.key);
-        let court = Court {
-            set: &self.set,
-            suspended: &self.suspended,
-            clock: self.globals.clock.unwrap_or(EventTime(0)),
-            check_every: 0,
-            stopwatch: None,
-            is_filling: false,
-            asked: self.asked,
-        };
-        if let Some(shard) = self.shards.get_mut(place) {
-            shard.restore(&court, subject);
-        }
     }
 
     /// The desk.

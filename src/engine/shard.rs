@@ -77,11 +77,7 @@ impl Shard {
         if self.rest.warm.len() <= self.rest.warm_max {
             return;
         }
-        if self.rest.needs_samples() {
-            let keys: Vec<_> = self.rest.warm.iter().take(256).map(Arc::clone).collect();
-            let samples = keys.iter().filter_map(|key| self.slots.get(key));
-            self.rest.learn(samples.map(|slot| &slot.subject));
-        }
+        self.learn();
         while self.rest.warm_max < self.rest.warm.len() {
             let Some(key) = self.rest.warm.pop_front() else {
                 return;
@@ -92,8 +88,7 @@ impl Shard {
             if core::mem::take(&mut slot.is_used) {
                 self.rest.warm.push_back(key);
             } else {
-                slot.marks = Marks::of(slot.subject.core.as_deref());
-                slot.packed = Some(self.rest.pack(&mut slot.subject));
+                self.pack(&key);
             }
         }
     }
@@ -116,11 +111,38 @@ impl Shard {
         *self
             .slots
             .get_or_make(&key, || Slot::new(Subject::new(Arc::clone(&key)))) = Slot::new(subject);
-        if !key.kind.is_collective() {
-            self.rest.warm.push_back(Arc::clone(&key));
-        }
         self.schedule(court, &key);
-        self.lay_to_rest();
+        if key.kind.is_collective() {
+            return;
+        }
+        if self.rest.warm.len() < self.rest.warm_max {
+            self.rest.warm.push_back(key);
+        } else {
+            self.learn();
+            self.pack(&key);
+        }
+    }
+
+    /// Whether a subject is known.
+    pub(super) fn has(&self, key: &SubjectKey) -> bool {
+        self.slots.get(key).is_some()
+    }
+
+    /// Makes the dictionary of those at rest, once there are subjects to make it of.
+    fn learn(&mut self) {
+        if self.rest.needs_samples() {
+            let keys: Vec<_> = self.rest.warm.iter().take(256).map(Arc::clone).collect();
+            let samples = keys.iter().filter_map(|key| self.slots.get(key));
+            self.rest.learn(samples.map(|slot| &slot.subject));
+        }
+    }
+
+    fn pack(&mut self, key: &SubjectKey) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.is_used = false;
+            slot.marks = Marks::of(slot.subject.core.as_deref());
+            slot.packed = Some(self.rest.pack(&mut slot.subject));
+        }
     }
 
     /// The subject of this key.

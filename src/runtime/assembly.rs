@@ -263,6 +263,7 @@ pub fn job(
         },
         batch_max: config.engine.commit_events_max,
         journal_bytes_max: config.engine.checkpoint_journal_bytes,
+        images_at_stop: true,
         questions: None,
         exchange,
         kafka,

@@ -11,15 +11,17 @@ use super::sink::OutboxEntry;
 use super::store::{Store, StoreError};
 use crate::engine::desk::Item;
 use crate::engine::input::{Alone, Crew, Input};
-use crate::engine::province::Province;
+use crate::engine::province::{Province, Restored};
 use crate::engine::record::Prepared;
 use crate::engine::rule::{RuleSet, RuleSources};
 use crate::engine::shard::Shard;
-use crate::engine::subject::state::Subject;
 use crate::engine::work::Outputs;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Blocks of images that are unpacked before their subjects are taken up.
+const BLOCKS_AT_ONCE: usize = 32;
 
 /// Runs the shards on all processors.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,8 +89,11 @@ pub struct Recovered {
     pub replayed: u64,
 }
 
-/// Reads the province of a store; nothing in a new store.
-pub fn recover(store: &dyn Store) -> Result<Option<Recovered>, RecoverError> {
+/// Reads the province of a store, so many of its subjects kept ready; nothing in a new store.
+pub fn recover(
+    store: &dyn Store,
+    warm_subjects_max: usize,
+) -> Result<Option<Recovered>, RecoverError> {
     let Some(head) = read_head(store)? else {
         return Ok(None);
     };
@@ -96,9 +101,8 @@ pub fn recover(store: &dyn Store) -> Result<Option<Recovered>, RecoverError> {
     let mut province = Province::new(Arc::clone(&sets.first), head.shards);
     province.set_scope(read_scope(store)?);
     province.restore_globals(head.base.clone());
-    for subject in read_images(store, &head)? {
-        province.restore_subject(subject);
-    }
+    province.set_warm_max(warm_subjects_max);
+    restore_images(store, &head, &mut province)?;
     province.restore_desk(read_items(store, &head)?);
     let mut replayed = 0;
     let mut changes = sets.changes.iter().peekable();
@@ -194,18 +198,29 @@ fn rules_after(
     })
 }
 
-/// The newest image of every subject, in the order of their keys.
-fn read_images(store: &dyn Store, head: &Head) -> Result<Vec<Subject>, StoreError> {
-    let mut newest: BTreeMap<String, Subject> = BTreeMap::new();
+/// Takes up the newest image of every subject: from the newest block to the oldest, some at a time on all processors.
+fn restore_images(
+    store: &dyn Store,
+    head: &Head,
+    province: &mut Province,
+) -> Result<(), StoreError> {
+    let mut blocks: Vec<(u64, Vec<u8>)> = Vec::new();
     read_chunks(store, b'g', &mut |number, bytes| {
         if head.images_from <= number && number < head.images_to {
-            for subject in unpack_images(number, &bytes)? {
-                newest.insert(subject.key.to_string(), subject);
-            }
+            blocks.push((number, bytes));
         }
         Ok(())
     })?;
-    Ok(newest.into_values().collect())
+    while !blocks.is_empty() {
+        let some = blocks.split_off(blocks.len().saturating_sub(BLOCKS_AT_ONCE));
+        let unpack = |(number, bytes): (u64, Vec<u8>)| -> Result<Vec<Restored>, StoreError> {
+            let subjects = unpack_images(number, &bytes)?;
+            Ok(subjects.into_iter().map(Restored::of).collect())
+        };
+        let unpacked: Result<Vec<_>, _> = some.into_par_iter().rev().map(unpack).collect();
+        province.restore(unpacked?.into_iter().flatten(), &Together);
+    }
+    Ok(())
 }
 
 /// The newest image of everything that the desk keeps.

@@ -20,7 +20,7 @@ use super::clock::{Clock, Stopwatch};
 use super::exchange::worker::Exchange;
 use super::journal::{Account, Head, read_scope};
 use super::kafka::tally::Tally;
-use super::keeper::{Delivery, KeepError, Keeper};
+use super::keeper::{Commit, Delivery, KeepError, Keeper};
 use super::logging::chain;
 use super::pipeline::{Pipeline, PipelineError, Receipt, Stepped};
 use super::recover::{RecoverError, Recovered, recover};
@@ -44,6 +44,9 @@ use std::time::Duration;
 
 /// How long the loop waits when nothing is ready, ms, where its sources are files.
 pub const IDLE_MS: u64 = 50;
+
+/// A journal this many times shorter than it may be is stepped over in a moment.
+const LEFT_SHARE: u64 = 64;
 
 /// What a run is made of.
 pub struct Job {
@@ -73,6 +76,8 @@ pub struct Job {
     pub batch_max: usize,
     /// Journal bytes from which images are written.
     pub journal_bytes_max: u64,
+    /// Whether images are written when the run is told to stop, so that the next start is quick.
+    pub images_at_stop: bool,
     /// Questions from elsewhere, answered between batches.
     pub questions: Option<Receiver<Question>>,
     /// The national exchange; its sink is among the sinks.
@@ -204,7 +209,7 @@ pub enum RunError {
 )]
 pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, RunError> {
     let (set, sources) = job.rules;
-    let recovered = match recover(job.store.as_ref())? {
+    let recovered = match recover(job.store.as_ref(), job.warm_subjects_max)? {
         Some(recovered) if recovered.head.shards != job.shards => {
             let (stored, configured) = (recovered.head.shards, job.shards);
             return Err(RecoverError::Shards { stored, configured }.into());
@@ -267,6 +272,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         clock: job.clock,
         batch_max: job.batch_max,
         journal_bytes_max: job.journal_bytes_max,
+        images_at_stop: job.images_at_stop,
         idle_ms: job.idle_ms,
         questions: job.questions,
     };
@@ -276,6 +282,9 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
         let desk = &desk;
         let thread = scope.spawn(move || keep(keeper, &receiver, desk, (watch, end)));
         let looped = turn_until(&mut pipeline, &settings, &sender, (desk, stop, watch));
+        if looped.is_ok() && settings.images_at_stop && stop.load(Ordering::Acquire) {
+            leave_images(&mut pipeline, &settings, (&sender, desk));
+        }
         drop(sender);
         let keeper = thread.join().map_err(|_| RunError::KeeperGone)?;
         if let Some(error) = desk
@@ -322,8 +331,28 @@ struct Settings {
     clock: Option<Clock>,
     batch_max: usize,
     journal_bytes_max: u64,
+    images_at_stop: bool,
     idle_ms: u64,
     questions: Option<Receiver<Question>>,
+}
+
+/// Images before the end, so that the next start has no journal to step over; who is gone already needs none.
+fn leave_images(
+    pipeline: &mut Pipeline,
+    settings: &Settings,
+    (sender, desk): (&SyncSender<Parcel>, &Desk),
+) {
+    let journal_bytes = desk.journal_bytes.load(Ordering::Acquire);
+    let is_little = journal_bytes < settings.journal_bytes_max / LEFT_SHARE;
+    if is_little || desk.imaging.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let commit = Commit {
+        images: Some(pipeline.checkpoint()),
+        ..Commit::default()
+    };
+    // Whoever has failed says so.
+    let _ = sender.send(Parcel::of(commit));
 }
 
 fn turn_until(
@@ -450,13 +479,8 @@ fn adopt(
         watch.adopted(&outcome);
         let commit = Pipeline::adopt(set.hash(), sources, &outcome);
         let parcel = Parcel {
-            commit,
             is_rules: true,
-            subjects: BTreeMap::new(),
-            records: 0,
-            receipts: BTreeMap::new(),
-            watch: Stopwatch::start(),
-            told: None,
+            ..Parcel::of(commit)
         };
         sender.send(parcel).ok()?;
         watch.rules(&pipeline.province, None);

@@ -85,7 +85,7 @@ fn go_through(imaged: Option<Imaged>) -> Vec<String> {
     let mut keeper = Keeper::new(store, head, Vec::new(), &[]).unwrap();
     let mut said = Vec::new();
     let check = |keeper: &Keeper, province: &Province, place: &str| {
-        let again = recover(keeper.store())
+        let again = recover(keeper.store(), usize::MAX)
             .unwrap()
             .expect("a state")
             .province;

@@ -1,7 +1,16 @@
 //! Whole runs over a generated province: the books balance, runs are alike, shards make no difference, looking works.
 
 use crate::province::{Package, fenghuo};
+use fenghuo::engine::province::Province;
+use fenghuo::runtime::assembly::{Parts, job, personal_key};
+use fenghuo::runtime::clock::Clock;
+use fenghuo::runtime::config::Config;
+use fenghuo::runtime::pipeline::Stepped;
+use fenghuo::runtime::recover::recover;
+use fenghuo::runtime::run::{Watch, run};
+use fenghuo::runtime::store::DiskStore;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn json(text: &[u8]) -> serde_json::Value {
     serde_json::from_slice(text).unwrap()
@@ -179,7 +188,7 @@ fn the_true_bad_actors_are_found() {
 fn a_second_process_on_the_same_state_is_refused() {
     let package = Package::generate(50, 500, 14);
     package.run();
-    let _held = fenghuo::runtime::store::DiskStore::open(package.path("state")).unwrap();
+    let _held = DiskStore::open(package.path("state")).unwrap();
     let output = package.start().wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
@@ -191,7 +200,7 @@ fn images_do_not_pile_up_over_a_long_run() {
     use fenghuo::runtime::journal::{pack_images, read_chunks};
     let package = Package::generate(400, 12_000, 15);
     package.run();
-    let store = fenghuo::runtime::store::DiskStore::open(package.path("state")).unwrap();
+    let store = DiskStore::open(package.path("state")).unwrap();
     let (mut kept, mut runs) = (0, 0);
     read_chunks(&store, b'g', &mut |number, bytes| {
         kept += bytes.len();
@@ -199,7 +208,7 @@ fn images_do_not_pile_up_over_a_long_run() {
         Ok(())
     })
     .unwrap();
-    let recovered = fenghuo::runtime::recover::recover(&store).unwrap().unwrap();
+    let recovered = recover(&store, usize::MAX).unwrap().unwrap();
     let shards = recovered.province.shards().iter();
     let all = pack_images(shards.flat_map(fenghuo::engine::shard::Shard::subjects)).len();
     assert!(60 < runs, "images were written often: {runs} blocks");
@@ -208,4 +217,49 @@ fn images_do_not_pile_up_over_a_long_run() {
         kept < all * 5,
         "{kept} bytes of images for {all} bytes of state"
     );
+}
+
+/// Tells the run to stop after so many records.
+struct Stopper<'s> {
+    after: u64,
+    taken: AtomicU64,
+    stop: &'s AtomicBool,
+}
+
+impl Watch for Stopper<'_> {
+    fn stepped(&self, _: &Province, stepped: &Stepped) {
+        let records = u64::try_from(stepped.records).unwrap();
+        let taken = self.taken.fetch_add(records, Ordering::AcqRel) + records;
+        self.stop.store(self.after <= taken, Ordering::Release);
+    }
+}
+
+#[test]
+fn a_run_that_is_told_to_stop_leaves_no_journal_to_step_over() {
+    let package = Package::generate(150, 3_000, 16);
+    let expected = package.run();
+    package.reset();
+    // So long that no images are written before.
+    package.set("checkpoint_journal_kb = 32", "checkpoint_journal_kb = 4096");
+    let config = Config::load(&package.path("fenghuo.toml")).unwrap();
+    let (directory, stop) = (package.dir.path(), AtomicBool::new(false));
+    for after in [1_000, 1_300] {
+        stop.store(false, Ordering::Release);
+        let parts = Parts::of(&config).unwrap();
+        let key = personal_key(&config, &parts).unwrap();
+        let job = job(&config, parts, &key, (directory, true, &Clock::System)).unwrap();
+        let stopper = Stopper {
+            after,
+            taken: AtomicU64::new(0),
+            stop: &stop,
+        };
+        run(job, &stop, &stopper).unwrap();
+        assert!(stop.load(Ordering::Acquire), "it was not at the end yet");
+        let store = DiskStore::open(&config.engine.state).unwrap();
+        let recovered = recover(&store, usize::MAX).unwrap().unwrap();
+        assert_eq!(recovered.replayed, 0);
+        assert!(1_000 < recovered.head.commit * 64, "it was at work");
+    }
+    let rest = package.run();
+    expected.assert_same(&rest, "stopped twice");
 }

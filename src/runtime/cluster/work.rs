@@ -388,6 +388,7 @@ impl<'c> Process<'c> {
             clock: self.clock(),
             batch_max: self.config.engine.commit_events_max,
             journal_bytes_max: self.journal_bytes_max(),
+            images_at_stop: false,
             questions: Some(self.board.connect(partition)),
             exchange: None,
             kafka: self.tally.clone(),

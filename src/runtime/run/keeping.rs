@@ -25,6 +25,21 @@ pub(super) struct Parcel {
     pub(super) told: Option<SyncSender<()>>,
 }
 
+impl Parcel {
+    /// A commit without records.
+    pub(super) fn of(commit: Commit) -> Self {
+        Self {
+            commit,
+            is_rules: false,
+            subjects: BTreeMap::new(),
+            records: 0,
+            receipts: BTreeMap::new(),
+            watch: Stopwatch::start(),
+            told: None,
+        }
+    }
+}
+
 /// What the keeper tells the loop.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
