@@ -210,7 +210,7 @@ impl Shard {
                 },
                 out,
             );
-            collect(court, place, &key, retired, none, out);
+            collect(place, &key, retired, none, out);
             for is_filling in [true, false] {
                 let court = Court {
                     is_filling,
@@ -237,7 +237,7 @@ impl Shard {
                     },
                     out,
                 );
-                collect(&court, place, &key, messages, sentence, out);
+                collect(place, &key, messages, sentence, out);
             }
             self.schedule(court, &key);
         }

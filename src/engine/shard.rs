@@ -23,7 +23,7 @@ use super::subject::state::Subject;
 use super::tally::{tally_change, tally_findings};
 use super::time::{DAY_MS, EventTime};
 use super::warning::Message;
-use super::work::{Fault, Outputs, Sent, Tally, What, Work};
+use super::work::{Fault, Outputs, Sent, Tally, What, Work, add};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -325,7 +325,7 @@ impl Shard {
         if court.set.listens_to_findings() {
             tally_findings(court, work, &slot.subject, &sentence, &anchors, out);
         }
-        collect(court, (work.seq, false), key, messages, sentence, out);
+        collect((work.seq, false), key, messages, sentence, out);
         self.schedule(court, key);
     }
 
@@ -360,7 +360,7 @@ impl Shard {
             was_known,
         };
         remark(court, &slot.subject, &settled, out);
-        collect(court, (seq, true), &tally.subject, messages, sentence, out);
+        collect((seq, true), &tally.subject, messages, sentence, out);
         self.schedule(court, &tally.subject);
     }
 
@@ -386,7 +386,7 @@ impl Shard {
             was_known,
         };
         remark(court, &slot.subject, &settled, out);
-        collect(court, (seq, true), subject, messages, sentence, out);
+        collect((seq, true), subject, messages, sentence, out);
         self.schedule(court, subject);
     }
 
@@ -451,7 +451,7 @@ impl Shard {
                 };
                 tally_findings(court, &work, &slot.subject, &sentence, &[None, None], out);
             }
-            collect(court, (seq, collectives), &key, messages, sentence, out);
+            collect((seq, collectives), &key, messages, sentence, out);
             self.schedule(court, &key);
         }
     }
@@ -483,44 +483,26 @@ pub fn retention_ms(set: &RuleSet, stream: Stream) -> i64 {
         .saturating_add(DAY_MS)
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is a part of one place or judgement"
-)]
 pub(super) fn collect(
-    court: &Court<'_>,
     (seq, is_collective): (u64, bool),
     key: &Arc<SubjectKey>,
     messages: Vec<Message>,
     sentence: Sentence,
     out: &mut Outputs,
 ) {
-    let size = court.set.rules().len();
-    for counts in [&mut out.calls, &mut out.debts, &mut out.firings] {
-        counts.resize(size, 0);
-    }
     for (from, to) in [
         (&sentence.calls, &mut out.calls),
         (&sentence.debts, &mut out.debts),
     ] {
         for (rule, n) in from {
-            if let Some(slot) = to.get_mut(*rule) {
-                *slot += u64::from(*n);
-            }
+            add(to, *rule, u64::from(*n));
         }
     }
     if let Some(seat) = sentence.seat {
-        if out.seats.len() <= seat {
-            out.seats.resize(seat.saturating_add(1), 0);
-        }
-        if let Some(count) = out.seats.get_mut(seat) {
-            *count += 1;
-        }
+        add(&mut out.seats, seat, 1);
     }
     for shift in sentence.shifts.iter().filter(|s| s.new.is_some()) {
-        if let Some(slot) = out.firings.get_mut(shift.rule) {
-            *slot += 1;
-        }
+        add(&mut out.firings, shift.rule, 1);
     }
     let placed = |fault| Fault {
         seq,

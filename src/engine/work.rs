@@ -126,7 +126,7 @@ pub struct Outputs {
     pub faults: Vec<Fault>,
     /// How often a fact was judged by all rules of its place ([`super::rule::RuleSet::seat`]).
     pub seats: Vec<u64>,
-    /// How often each rule was called beside that, by place in the set.
+    /// How often each rule was called beside that, by place in the set; who is beyond the end was not.
     pub calls: Vec<u64>,
     /// How many judgements were held to the interpreter.
     pub checked: u64,
@@ -142,4 +142,14 @@ pub struct Outputs {
     pub remarks: Vec<Remark>,
     /// Records past every window.
     pub forgotten: Vec<RecordKey>,
+}
+
+/// Adds to a count by place; a list is no longer than it has to be, so that a batch does not cost what the set is large.
+pub(super) fn add(counts: &mut Vec<u64>, at: usize, n: u64) {
+    if counts.len() <= at {
+        counts.resize(at.saturating_add(1), 0);
+    }
+    if let Some(count) = counts.get_mut(at) {
+        *count += n;
+    }
 }

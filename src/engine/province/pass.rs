@@ -9,7 +9,7 @@ use crate::engine::input::{Crew, Outcome};
 use crate::engine::judge::Court;
 use crate::engine::remark::{Remark, arrange};
 use crate::engine::time::EventTime;
-use crate::engine::work::{Fault, Outputs, Sent, SentTally, What, Work};
+use crate::engine::work::{Fault, Outputs, Sent, SentTally, What, Work, add};
 use std::sync::Arc;
 
 impl Province {
@@ -131,31 +131,29 @@ impl Province {
 
     /// A fact is a call of every rule of its place, or a debt of those that are suspended, whether the rule was looked at or
     /// the index kept it away.
-    fn count_seats(&self, out: &mut Outputs) {
-        for (seat, count) in out.seats.iter().enumerate().filter(|(_, n)| 0 < **n) {
+    fn count_seats(&mut self, seats: &[u64], outcome: &mut Outcome) {
+        for (seat, count) in seats.iter().enumerate().filter(|(_, n)| 0 < **n) {
             for at in self.set.anchored_at(seat) {
                 let is_suspended = self.suspended.get(*at).copied().unwrap_or(false);
-                let counts = if is_suspended {
-                    &mut out.debts
-                } else {
-                    &mut out.calls
-                };
-                if let Some(place) = counts.get_mut(*at) {
-                    *place += count;
+                let conduct = self.globals.conduct.get_mut(*at);
+                match conduct {
+                    Some(conduct) if is_suspended => conduct.debt += count,
+                    Some(conduct) => {
+                        conduct.calls += count;
+                        add(&mut outcome.calls, *at, *count);
+                    }
+                    None => {}
                 }
             }
         }
     }
 
     pub(in crate::engine) fn gather(&mut self, outputs: Vec<Outputs>, outcome: &mut Outcome) {
-        let size = self.set.rules().len();
         let mut sent: Vec<Sent> = Vec::new();
         let mut faults: Vec<Fault> = Vec::new();
         let mut remarks: Vec<Remark> = Vec::new();
-        outcome.calls.resize(size, 0);
-        outcome.firings.resize(size, 0);
         for mut out in outputs {
-            self.count_seats(&mut out);
+            self.count_seats(&out.seats, outcome);
             sent.extend(out.sent);
             faults.extend(out.faults);
             remarks.append(&mut out.remarks);
@@ -163,16 +161,15 @@ impl Province {
             outcome.timed.extend(out.timed);
             outcome.differences.extend(out.differences);
             self.forgotten.extend(out.forgotten);
-            for (at, conduct) in self.globals.conduct.iter_mut().enumerate() {
-                let of = |list: &[u64]| list.get(at).copied().unwrap_or(0);
-                conduct.calls += of(&out.calls);
-                conduct.debt += of(&out.debts);
-                if let (Some(calls), Some(firings)) =
-                    (outcome.calls.get_mut(at), outcome.firings.get_mut(at))
-                {
-                    *calls += of(&out.calls);
-                    *firings += of(&out.firings);
-                }
+            for ((at, n), conduct) in (0..).zip(&out.calls).zip(&mut self.globals.conduct) {
+                conduct.calls += n;
+                add(&mut outcome.calls, at, *n);
+            }
+            for (n, conduct) in out.debts.iter().zip(&mut self.globals.conduct) {
+                conduct.debt += n;
+            }
+            for (at, n) in (0..).zip(&out.firings) {
+                add(&mut outcome.firings, at, *n);
             }
         }
         // Stable: what one subject says at one place stays in its order.
