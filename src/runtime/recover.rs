@@ -36,8 +36,10 @@ impl Crew for Together {
         if shards.len() < 2 {
             return Alone.each(shards, job);
         }
+        // One at a time, so that who is done early takes one from the other.
         shards
             .par_iter_mut()
+            .with_max_len(1)
             .enumerate()
             .map(|(at, shard)| job(at, shard))
             .collect()
