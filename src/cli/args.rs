@@ -204,11 +204,15 @@ pub enum StateCommand {
         /// The file.
         file: PathBuf,
     },
-    /// Read it from a file into a new state directory.
+    /// Read it from a file into a new state directory, or into the partitions of a new cluster.
     Import {
         /// Where state is.
         #[command(flatten)]
         state: StateArgs,
+        /// The configuration of a cluster that is to go on from it, instead of a state directory.
+        #[cfg(feature = "rdkafka")]
+        #[arg(long, conflicts_with = "state")]
+        config: Option<PathBuf>,
         /// The file.
         file: PathBuf,
     },

@@ -98,7 +98,13 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
         }
         Command::State(StateCommand::Verify { state }) => look::verify(&state, format),
         Command::State(StateCommand::Export { state, file }) => look::export(&state, &file),
-        Command::State(StateCommand::Import { state, file }) => look::import(&state, &file),
+        #[cfg(feature = "rdkafka")]
+        Command::State(StateCommand::Import {
+            config: Some(config),
+            file,
+            ..
+        }) => run::carry(&config, &file, format),
+        Command::State(StateCommand::Import { state, file, .. }) => look::import(&state, &file),
         #[cfg(feature = "rdkafka")]
         Command::State(StateCommand::Rebuild { config }) => {
             logging::start(args.log, None)?;

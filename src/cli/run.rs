@@ -1,6 +1,8 @@
 //! `fenghuo run`: the configured sources, judged and delivered.
 
 use super::args::{Format, RoleArg, RunArgs};
+#[cfg(feature = "rdkafka")]
+use super::look::FileError;
 use super::progress::Progress;
 use super::{CliError, Ending, say, say_json, summary};
 use crate::runtime::assembly::{Parts, job, personal_key};
@@ -122,6 +124,31 @@ pub(super) fn rebuild(path: &Path, format: Format) -> Result<Ending, CliError> {
                 "entries": ledger.entries, "bytes": ledger.bytes,
             })),
         }
+    }
+    Ok(Ending::Fine)
+}
+
+/// `state import --config`
+#[cfg(feature = "rdkafka")]
+pub(super) fn carry(path: &Path, file: &Path, format: Format) -> Result<Ending, CliError> {
+    use crate::runtime::cluster::work::Process;
+    let config = Config::load(path)?;
+    let parts = Parts::of(&config)?;
+    let process = Process::new(&config, parts, Arc::from([]), (Path::new(""), true))?;
+    let opened = std::fs::File::open(file).map_err(|source| FileError {
+        doing: "open",
+        path: file.to_owned(),
+        source,
+    })?;
+    let carried = process.carry(&mut std::io::BufReader::new(opened))?;
+    match format {
+        Format::Table => say(&format!(
+            "已带入集群：{} 个主体，{} 条记录的去向；区域、行业、部门 {} 个不带入",
+            carried.subjects, carried.records, carried.left
+        )),
+        Format::Json => say_json(&serde_json::json!({
+            "subjects": carried.subjects, "records": carried.records, "left": carried.left,
+        })),
     }
     Ok(Ending::Fine)
 }

@@ -12,6 +12,7 @@
 
 mod keeping;
 
+#[cfg(feature = "rdkafka")]
 pub(super) use self::keeping::finish;
 use self::keeping::{Desk, Parcel, keep};
 use super::archive::keep::Keep;

@@ -17,6 +17,8 @@
 
 /// What is told beside warnings.
 mod beside;
+/// A state that goes from one process to several.
+mod carry;
 mod cluster;
 /// The readers of `fixtures/contracts`.
 mod consumers;

@@ -20,7 +20,7 @@ const SESSION_MS: u64 = 6_000;
 
 /// A province, its embedded run, and its records in topics.
 pub(crate) struct Trial {
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     pub(crate) province: Province,
     pub(crate) lines: Vec<String>,
     pub(crate) cluster: Cluster,
@@ -78,7 +78,7 @@ fn quantiles(took: &[Took]) -> String {
 }
 
 impl Trial {
-    fn new(events: u64) -> Self {
+    pub(crate) fn new(events: u64) -> Self {
         Self::over(events, |province| province.embedded().0)
     }
 
@@ -135,23 +135,23 @@ impl Trial {
         self.dir.path().join(format!("{instance}.log"))
     }
 
-    fn start(&self, instance: &str, role: &str, more: &str) -> Process {
+    pub(crate) fn start(&self, instance: &str, role: &str, more: &str) -> Process {
         Process::start(&self.config(instance, more), role, &self.log(instance))
     }
 
     /// For the sources: slow enough that the largest feed lasts so many seconds, so that what happens meanwhile meets work.
-    fn lasting(&self, seconds: u64) -> String {
+    pub(crate) fn lasting(&self, seconds: u64) -> String {
         let rate = u64::try_from(self.largest).unwrap() / seconds;
         format!("rate_max = {}", rate.max(20))
     }
 
     /// How long everything may take when nothing disturbs it.
-    fn limit(&self) -> Duration {
+    pub(crate) fn limit(&self) -> Duration {
         Duration::from_mins(3) + Duration::from_millis(u64::try_from(self.count).unwrap())
     }
 
     /// Waits until every expected warning is in the topic; how many messages there are.
-    fn await_all(&self, limit: Duration, processes: &mut [Option<Process>]) {
+    pub(crate) fn await_all(&self, limit: Duration, processes: &mut [Option<Process>]) {
         let started = Instant::now();
         loop {
             let read = self.cluster.read(WARNINGS);
@@ -269,7 +269,7 @@ impl Trial {
         }
     }
 
-    fn report(&self, what: &str) {
+    pub(crate) fn report(&self, what: &str) {
         let read = self.cluster.read(WARNINGS);
         let duplicates = compare(&read, &self.lines, Same::Bytes);
         compare_remarks(&self.cluster, &self.province);

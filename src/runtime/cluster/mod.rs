@@ -16,6 +16,7 @@
 //!
 //! source   the group protocol: Kafka's, static membership (KIP-345), range assignment
 
+pub mod carry;
 pub mod event;
 pub mod follower;
 pub mod ingest;

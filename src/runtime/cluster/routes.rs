@@ -109,6 +109,12 @@ impl Routes {
         }
     }
 
+    /// Takes up a record of which versions are in `all` and the newest in `keep`, to be kept like any other.
+    pub fn carry(&mut self, (key, rank): (RecordKey, Rank), [all, keep]: [&BTreeSet<u32>; 2]) {
+        self.remember((key, rank), [all, keep]);
+        self.trail.0.push((key, rank, [all.clone(), keep.clone()]));
+    }
+
     /// What was learnt since this was last asked, to be kept; nothing if nothing was.
     pub fn take_trail(&mut self) -> Vec<u8> {
         let trail = core::mem::take(&mut self.trail);

@@ -52,6 +52,12 @@ pub enum ClusterError {
         #[source]
         cause: Box<RunError>,
     },
+    /// A state that cannot be carried into the cluster.
+    #[error("the state cannot be carried into the cluster: {what}")]
+    Carry {
+        /// Why, and what to do.
+        what: String,
+    },
     /// A thread ended without a word: a bug.
     #[error("a partition ended without a reason; this is a bug, please report it with the log")]
     Gone,

@@ -67,7 +67,7 @@ pub struct Process<'c> {
     until_end: bool,
     settings: Settings,
     prefix: &'c str,
-    partitions: u32,
+    pub(super) partitions: u32,
     session: u32,
     tally: Tally,
     metrics: ClusterMetrics,
@@ -223,16 +223,26 @@ impl<'c> Process<'c> {
         Ok(rebuilt)
     }
 
-    fn directory(&self, partition: u32) -> PathBuf {
+    /// The topic of the state logs.
+    pub(super) fn state_topic(&self) -> String {
+        self.cluster.state_topic()
+    }
+
+    /// The topic of what the ingest stage keeps.
+    pub(super) fn ingest_topic(&self) -> String {
+        self.cluster.ingest_topic()
+    }
+
+    pub(super) fn directory(&self, partition: u32) -> PathBuf {
         self.config.engine.state.join(format!("p{partition}"))
     }
 
-    fn ingest_directory(&self) -> PathBuf {
+    pub(super) fn ingest_directory(&self) -> PathBuf {
         self.config.engine.state.join("ingest")
     }
 
     /// A log and its cache, as they are found.
-    fn open(
+    pub(super) fn open(
         &self,
         (topic, partition): (&str, u32),
         directory: &Path,
@@ -263,7 +273,7 @@ impl<'c> Process<'c> {
     }
 
     /// Takes a partition of a log over.
-    fn own(
+    pub(super) fn own(
         &self,
         (topic, partition): (&str, u32),
         Ready { log, cache }: Ready,
