@@ -45,6 +45,8 @@ use std::time::Duration;
 
 /// How long the loop waits when nothing is ready, ms, where its sources are files.
 pub const IDLE_MS: u64 = 50;
+/// How long it waits at first: what comes in drops is found at once, a quiet source is not asked all the time.
+const IDLE_FIRST_MS: u64 = 2;
 
 /// A journal this many times shorter than it may be is stepped over in a moment.
 const LEFT_SHARE: u64 = 64;
@@ -89,7 +91,7 @@ pub struct Job {
     pub archive: Option<std::path::PathBuf>,
     /// How long the end waits for sinks that have not taken everything, ms; a tenth of it when told to stop.
     pub last_deliveries_ms: u64,
-    /// How long the loop waits when nothing is ready, ms.
+    /// The longest that the loop waits when nothing is ready, ms.
     pub idle_ms: u64,
 }
 
@@ -364,6 +366,7 @@ fn turn_until(
 ) -> Result<(), RunError> {
     let mut told: Option<String> = None;
     let mut last_minute = EventTime::MIN;
+    let mut idle_ms = IDLE_FIRST_MS;
     while !stop.load(Ordering::Acquire) {
         let clock = settings
             .clock
@@ -396,7 +399,8 @@ fn turn_until(
             if matches!(pull, Pull::Done) {
                 return Ok(());
             }
-            let waited = wait(settings);
+            let waited = wait(settings, idle_ms);
+            idle_ms = idle_ms.saturating_mul(2).min(settings.idle_ms);
             reply_all(pipeline, settings, sender, (waited, watch));
             continue;
         };
@@ -404,6 +408,7 @@ fn turn_until(
         if due && !desk.imaging.swap(true, Ordering::AcqRel) {
             stepped.commit.images = Some(pipeline.checkpoint());
         }
+        idle_ms = IDLE_FIRST_MS;
         // While it is careful the next batch waits until this one is durable.
         let channel = settings.attempts.is_careful().then(|| sync_channel(1));
         let (told, durable) = channel.unzip();
@@ -426,8 +431,8 @@ fn turn_until(
     Ok(())
 }
 
-fn wait(settings: &Settings) -> Option<Question> {
-    let idle = Duration::from_millis(settings.idle_ms);
+fn wait(settings: &Settings, idle_ms: u64) -> Option<Question> {
+    let idle = Duration::from_millis(idle_ms);
     if let Some(questions) = &settings.questions {
         questions.recv_timeout(idle).ok()
     } else {
