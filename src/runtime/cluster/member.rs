@@ -18,10 +18,7 @@ use std::time::Duration;
 
 /// How long a member that was told to give everything back waits for what it gets instead, µs.
 const BETWEEN_US: u64 = 15_000_000;
-/// How often a membership may be taken over within [`FENCED_US`] before it is believed that another process has the name: a
-/// broker that answers slowly may take a process that asks twice for two.
-const FENCED_MAX: usize = 3;
-/// See [`FENCED_MAX`], µs.
+/// Within which memberships that were taken over are counted ([`Group::fenced_max`]), µs.
 const FENCED_US: u64 = 60_000_000;
 /// How long the broker may take to list members.
 const MEMBERS: Duration = Duration::from_secs(2);
@@ -55,6 +52,10 @@ pub struct Group {
     pub instance: String,
     /// How long a member may be silent before its partitions go to others, ms.
     pub session_timeout_ms: u64,
+    /// How often the membership may be taken over within a minute before it is believed that another process has the name: a
+    /// broker that answers slowly may take a process that asks twice for two. Of two processes with one name the first to be
+    /// taken over once more ends, so of several groups only one may be so quick: else each may end by another group.
+    pub fenced_max: usize,
 }
 
 impl Group {
@@ -189,7 +190,7 @@ impl Member {
     /// Joins anew after the membership was taken over; keeps what it has meanwhile, as in any rebalance.
     fn join_again(&mut self) -> Result<(), MemberError> {
         self.fenced.retain(|since| since.elapsed_us() < FENCED_US);
-        if FENCED_MAX <= self.fenced.len() {
+        if self.group.fenced_max <= self.fenced.len() {
             let instance = self.group.instance.clone();
             return Err(MemberError::SameName { instance });
         }

@@ -42,6 +42,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// How often memberships of the two groups may be taken over within a minute; see [`Group::fenced_max`].
+const ENGINE_FENCED_MAX: usize = 3;
+const INGEST_FENCED_MAX: usize = 12;
+
 /// Journal between the images of one partition, at the least.
 const JOURNAL_BYTES_MIN: u64 = 1 << 20;
 
@@ -153,7 +157,8 @@ impl<'c> Process<'c> {
         if let Some(doors) = doors {
             doors.ready();
         }
-        let group = |stage: &str, topic: String| Group {
+        let group = |stage: &str, topic: String, fenced_max| Group {
+            fenced_max,
             id: format!("{}fenghuo-{stage}", self.cluster.prefix),
             topic,
             instance: format!("{}-{stage}", self.cluster.instance),
@@ -161,7 +166,7 @@ impl<'c> Process<'c> {
         };
         let ingest = Stage {
             name: "ingest",
-            group: group("ingest", self.cluster.ingest_topic()),
+            group: group("ingest", self.cluster.ingest_topic(), INGEST_FENCED_MAX),
             work: &|_, _, stop| self.ingest(stop, (watch, doors)),
             followers: None,
         };
@@ -176,7 +181,7 @@ impl<'c> Process<'c> {
         };
         let engine = Stage {
             name: "engine",
-            group: group("engine", self.cluster.event_topic()),
+            group: group("engine", self.cluster.event_topic(), ENGINE_FENCED_MAX),
             work: &|partition, ready, stop| self.judge((partition, ready), stop, (watch, doors)),
             followers: (!self.until_end).then_some(&followers),
         };
