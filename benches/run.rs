@@ -11,6 +11,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[path = "common/memory.rs"]
 mod memory;
 
+#[path = "common/copies.rs"]
+mod copies;
+
 use fenghuo::engine::time::EventTime;
 use fenghuo::generate::{Folders, Plan, write_package};
 use fenghuo::runtime::archive::intake::take_in;
@@ -40,19 +43,9 @@ const WRITE_ROWS: usize = 262_144;
 /// The shipped rules four times over, under other ids: 100 rules as a province might have them.
 fn hundred(dir: &Path) -> Result<(), Box<dyn Error>> {
     bundle::write_shipped(dir)?;
-    for (path, text) in bundle::shipped_rules().files {
-        for copy in 1..4 {
-            let id = text
-                .split("id:")
-                .nth(1)
-                .and_then(|rest| rest.split('"').nth(1))
-                .unwrap_or_default();
-            let text = text.replacen(&format!("\"{id}\""), &format!("\"{id}-{copy}\""), 1);
-            let path = dir
-                .join("rules")
-                .join(path.replace(".rhai", &format!("_{copy}.rhai")));
-            std::fs::write(path, text)?;
-        }
+    let shipped = bundle::shipped_rules().files.len();
+    for (path, text) in copies::copied_rules(4 * shipped).files {
+        std::fs::write(dir.join("rules").join(path), text)?;
     }
     Ok(())
 }

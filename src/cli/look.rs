@@ -237,7 +237,7 @@ pub(super) fn import(state: &StateArgs, file: &Path) -> Result<Ending, CliError>
 /// A file that the user named and that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} \"{}\"", path.display())]
-pub(in crate::cli) struct FileError {
+pub(super) struct FileError {
     /// What was tried.
     pub(super) doing: &'static str,
     /// The file.

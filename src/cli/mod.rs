@@ -103,7 +103,10 @@ pub fn run(args: Args) -> Result<Ending, CliError> {
             config: Some(config),
             file,
             ..
-        }) => run::carry(&config, &file, format),
+        }) => {
+            logging::start(args.log, None)?;
+            run::carry(&config, &file, format)
+        }
         Command::State(StateCommand::Import { state, file, .. }) => look::import(&state, &file),
         #[cfg(feature = "rdkafka")]
         Command::State(StateCommand::Rebuild { config }) => {

@@ -2,7 +2,7 @@
 //!
 //! State is a fold over inputs, so a commit need only add the batch's inputs to the journal: a few sequential values
 //! instead of one random value a subject. From time to time the subjects that changed are written as *images*, packed in
-//! the order of their keys, and the journal before that point is let go. A start reads the images, newest last, and steps
+//! the order of their keys, and the journal before that point is let go. A start reads the newest image of each and steps
 //! over the rest of the journal with the rule set that was in force, and from one set to the next where the journal says so.
 //!
 //! ```text

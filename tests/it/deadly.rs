@@ -1,13 +1,11 @@
 //! A record that kills the process is found, refused with its bytes, and everything else is as if it had never been sent.
 
+use crate::mortal::Mortal;
 use crate::province::{Outputs, Package};
-use fenghuo::engine::input::Input;
-use fenghuo::engine::province::Province;
 use fenghuo::runtime::assembly::{Parts, job, personal_key};
 use fenghuo::runtime::clock::Clock;
 use fenghuo::runtime::config::Config;
-use fenghuo::runtime::pipeline::Stepped;
-use fenghuo::runtime::run::{Watch, run};
+use fenghuo::runtime::run::run;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,24 +16,6 @@ const DEADLY: &str = "FENGHUO_TEST_DEADLY";
 const FEED: &str = "hotline-order.jsonl";
 /// More starts than two records can need: two to be careful, one a batch, three alone.
 const STARTS_MAX: usize = 2 * 6 + 1;
-
-/// Dies like an overflown stack when it sees a record.
-struct Mortal {
-    of: Vec<String>,
-}
-
-impl Watch for Mortal {
-    fn stepped(&self, _: &Province, stepped: &Stepped) {
-        for input in &stepped.commit.inputs {
-            if let Input::Event(event) = input {
-                let event = format!("{event:?}");
-                if self.of.iter().any(|deadly| event.contains(deadly)) {
-                    std::process::abort();
-                }
-            }
-        }
-    }
-}
 
 /// Not a test of its own: what the parent starts.
 #[test]

@@ -45,6 +45,7 @@ mod remarks;
 mod partitions;
 /// Records that kill the process.
 mod deadly;
+mod mortal;
 /// Runs killed at any moment.
 mod kill;
 mod live;

@@ -2,38 +2,18 @@
 
 use crate::cluster::Read;
 use crate::feeds::Province;
+use crate::mortal::Mortal;
 use crate::shared::Trial;
 use crate::{DEAD, Same, WARNINGS, compare, setting};
-use fenghuo::engine::input::Input;
-use fenghuo::engine::province::Province as Engine;
 use fenghuo::runtime::assembly::{Parts, personal_key};
 use fenghuo::runtime::cluster::work::{Process, Role};
 use fenghuo::runtime::config::Config;
-use fenghuo::runtime::pipeline::Stepped;
-use fenghuo::runtime::run::Watch;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
 const CONFIG: &str = "FENGHUO_TEST_DEADLY_CONFIG";
 const DEADLY: &str = "FENGHUO_TEST_DEADLY";
-
-/// Dies like an overflowing stack when it sees a record.
-struct Mortal {
-    of: String,
-}
-
-impl Watch for Mortal {
-    fn stepped(&self, _: &Engine, stepped: &Stepped) {
-        for input in &stepped.commit.inputs {
-            if let Input::Event(event) = input
-                && format!("{event:?}").contains(&self.of)
-            {
-                std::process::abort();
-            }
-        }
-    }
-}
 
 /// Not a test of its own: what the parent starts.
 #[test]
@@ -51,7 +31,9 @@ fn child() {
         judges: true,
     };
     let stop = AtomicBool::new(false);
-    process.run(role, &stop, (&Mortal { of }, None)).unwrap();
+    process
+        .run(role, &stop, (&Mortal { of: vec![of] }, None))
+        .unwrap();
 }
 
 /// The number of a record that stands once in its feed, in the middle of it, and its line.

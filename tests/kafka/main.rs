@@ -24,6 +24,8 @@ mod cluster;
 mod consumers;
 /// Records that kill the process.
 mod deadly;
+#[path = "../it/mortal.rs"]
+mod mortal;
 mod feeds;
 mod process;
 /// TLS, names and passwords.

@@ -5,7 +5,7 @@
 //! note "at work" ─▶ decode, step ─▶ note "idle"        killed between the two: the next start reads "at work"
 //! ```
 //!
-//! Most bad records are values (`engine::reject`), and rules are held within bounds; this is for what is left: an overflown
+//! Most bad records are values (`engine::reject`), and rules are held within bounds; this is for what is left: an overflowing
 //! stack, memory that is not there, a bug. What follows from deaths is worked out in [`doubt`]; a condemned record goes to the
 //! dead letters with the code `deadly`, in the commit that moves past it.
 //!

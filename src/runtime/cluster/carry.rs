@@ -14,6 +14,7 @@
 //! errors   [`ClusterError::Carry`]: messages that some sink lacks, a cluster that has state already; after any error make the
 //!          topics anew and begin again
 
+use super::ingest::recovering;
 use super::routes::{RECORDS_MAX, Routes};
 use super::terms::ClusterError;
 use super::work::Process;
@@ -32,6 +33,7 @@ use crate::runtime::pipeline::Pipeline;
 use crate::runtime::recover::{Recovered, recover};
 use crate::runtime::run::RunError;
 use crate::runtime::store::{Batch, MemoryStore, Store, StoreError, stream};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Read;
 use std::sync::Arc;
@@ -74,7 +76,7 @@ impl Process<'_> {
             &source.recovered.province,
             &source.recovered.province.globals,
         );
-        carried.left = all_subjects(province)
+        carried.left = subjects(province)
             .filter(|s| s.key.kind.is_collective())
             .count();
         let records = records(province, self.partitions);
@@ -97,14 +99,14 @@ impl Process<'_> {
         }
         let mut first = Batch::new();
         put_scope(&mut first, scope);
-        store.commit(&first).map_err(in_store)?;
+        store.commit(&first).map_err(recovering)?;
         let whole = &source.recovered.province;
         let mut part = Province::new(Arc::clone(whole.set()), 1);
         part.set_scope(Some(scope));
         part.restore_globals(whole.globals.clone());
-        let mine = all_subjects(whole)
-            .filter(|subject| scope.holds(&subject.key) && !subject.key.kind.is_collective());
-        part.restore(mine.map(Restored::of), &Alone);
+        let is_mine = |key: &SubjectKey| scope.holds(key) && !key.kind.is_collective();
+        let mine = subjects(whole).filter(|subject| is_mine(&subject.key));
+        part.restore(mine.map(|one| Restored::of(one.into_owned())), &Alone);
         let items = whole.desk().items().filter(|item| is_of(item, scope));
         part.restore_desk(items.cloned());
         let count = part.shards().iter().map(Shard::len).sum();
@@ -179,14 +181,10 @@ impl Process<'_> {
         directory: &std::path::Path,
     ) -> Result<Box<dyn Store>, RunError> {
         let stop = Arc::new(AtomicBool::new(false));
-        let ready = self.open(at, directory, &stop).map_err(in_store)?;
+        let ready = self.open(at, directory, &stop).map_err(recovering)?;
         let (store, _) = self.own(at, ready)?;
         Ok(Box::new(store))
     }
-}
-
-fn in_store(error: StoreError) -> RunError {
-    crate::runtime::recover::RecoverError::Store(error).into()
 }
 
 fn at(stage: &'static str, partition: u32) -> impl Fn(RunError) -> ClusterError {
@@ -206,7 +204,7 @@ fn has_state(
     store: &dyn Store,
     (topic, partition): (&str, u32),
 ) -> Result<Option<ClusterError>, RunError> {
-    let head = read_head(store).map_err(in_store)?;
+    let head = read_head(store).map_err(recovering)?;
     Ok(head.map(|_| {
         unfit(format!(
             "{topic}/{partition} has a state already; make the topics anew, or give the cluster another prefix"
@@ -265,14 +263,8 @@ fn read_scope_of(store: &dyn Store) -> Result<bool, ClusterError> {
     Ok(scope.is_some())
 }
 
-fn all_subjects(province: &Province) -> impl Iterator<Item = Subject> {
-    let shards = province.shards().iter();
-    shards.flat_map(|shard| {
-        shard
-            .subjects()
-            .map(std::borrow::Cow::into_owned)
-            .collect::<Vec<_>>()
-    })
+fn subjects(province: &Province) -> impl Iterator<Item = Cow<'_, Subject>> {
+    province.shards().iter().flat_map(Shard::subjects)
 }
 
 /// Whether what the desk keeps is about a subject of this partition.
@@ -315,7 +307,7 @@ fn records(province: &Province, partitions: u32) -> BTreeMap<RecordKey, Kept> {
             known.keep.insert(place);
         }
     };
-    for subject in all_subjects(province).filter(|s| !s.key.kind.is_collective()) {
+    for subject in subjects(province).filter(|s| !s.key.kind.is_collective()) {
         let place = subject.key.shard(partitions);
         let Some(facts) = subject.facts() else {
             continue;

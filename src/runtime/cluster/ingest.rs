@@ -137,7 +137,7 @@ pub(super) fn ingest(
     Ok(waiting.is_empty())
 }
 
-fn recovering(error: StoreError) -> RunError {
+pub(super) fn recovering(error: StoreError) -> RunError {
     crate::runtime::recover::RecoverError::Store(error).into()
 }
 
