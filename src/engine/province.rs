@@ -354,7 +354,7 @@ impl Province {
         if self.scope.is_some() && !self.concerns(prepared) {
             return Disposition::Duplicate;
         }
-        let none: Keepers = Arc::from([]);
+        let none = Keepers::default();
         let (applied, keepers, old) = match self.index.admit(prepared) {
             Admission::Duplicate => return Disposition::Duplicate,
             Admission::Stale => return Disposition::Stale,

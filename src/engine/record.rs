@@ -17,10 +17,35 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry::{Occupied, Vacant};
 use shelf::{Entry, Shelves};
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
-/// The individuals that keep a fact; the first is its home.
-pub type Keepers = Arc<[Arc<SubjectKey>]>;
+/// The individuals that keep a fact; the first is its home. Most facts are kept by one, which takes no list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keepers {
+    /// One.
+    One(Arc<SubjectKey>),
+    /// None, or several.
+    Many(Arc<[Arc<SubjectKey>]>),
+}
+
+impl Default for Keepers {
+    /// None.
+    fn default() -> Self {
+        Self::Many(Arc::default())
+    }
+}
+
+impl Deref for Keepers {
+    type Target = [Arc<SubjectKey>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(one) => core::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
 
 /// An event with what is computed of it once.
 #[derive(Debug, Clone)]
@@ -90,24 +115,29 @@ impl RecordIndex {
         // A delete that names nobody leaves the fact with those who had it.
         let keepers = match known {
             Some(entry) if !event.is_live() && !names_somebody => entry.keepers,
-            Some(_) | None => self.intern(&event.subjects),
+            Some(_) | None => self.intern(&event.subjects, None),
         };
         self.entries.put(Entry {
             key: prepared.key,
             rank: prepared.rank,
             keepers,
         });
-        let keepers = self.list(keepers).unwrap_or_else(|| Arc::from([]));
+        let keepers = self.list(keepers).unwrap_or_default();
         match old {
             Some(old) => Admission::Newer { keepers, old },
             None => Admission::New { keepers },
         }
     }
 
-    /// Takes up a version that a subject holds, when the index is made again.
-    pub fn restore(&mut self, key: RecordKey, rank: Rank, subjects: &[SubjectKey]) {
+    /// Takes up a version that `holder` has, when the index is made again.
+    pub fn restore(
+        &mut self,
+        (key, rank): (RecordKey, Rank),
+        subjects: &[SubjectKey],
+        holder: Option<&Arc<SubjectKey>>,
+    ) {
         if self.entries.get(key).is_none_or(|entry| entry.rank <= rank) {
-            let keepers = self.intern(subjects);
+            let keepers = self.intern(subjects, holder);
             self.entries.put(Entry { key, rank, keepers });
         }
     }
@@ -115,7 +145,7 @@ impl RecordIndex {
     /// Takes up a version that no individual keeps, unless one of the record is known.
     pub fn restore_unkept(&mut self, key: RecordKey, rank: Rank) {
         if !self.knows(key) {
-            self.restore(key, rank, &[]);
+            self.restore((key, rank), &[], None);
         }
     }
 
@@ -148,10 +178,11 @@ impl RecordIndex {
         usize::try_from(id)
             .ok()
             .and_then(|at| self.lists.get(at))
-            .map(Arc::clone)
+            .cloned()
     }
 
-    fn intern(&mut self, subjects: &[SubjectKey]) -> u32 {
+    /// The number of the list of these; `known` is one of them, perhaps, of which there is a key to share.
+    fn intern(&mut self, subjects: &[SubjectKey], known: Option<&Arc<SubjectKey>>) -> u32 {
         let individuals = subjects.iter().filter(|s| !s.kind.is_collective());
         let hash = hash_of(individuals.clone());
         let lists = &mut self.lists;
@@ -166,7 +197,15 @@ impl RecordIndex {
             Vacant(place) => {
                 let id = u32::try_from(lists.len()).unwrap_or(u32::MAX);
                 place.insert(id);
-                lists.push(individuals.cloned().map(Arc::new).collect());
+                let share = |key: &SubjectKey| match known {
+                    Some(known) if known.as_ref() == key => Arc::clone(known),
+                    Some(_) | None => Arc::new(key.clone()),
+                };
+                let mut keys: Vec<Arc<SubjectKey>> = individuals.map(share).collect();
+                lists.push(match keys.pop() {
+                    Some(only) if keys.is_empty() => Keepers::One(only),
+                    last => Keepers::Many(keys.into_iter().chain(last).collect()),
+                });
                 id
             }
         }
@@ -207,6 +246,11 @@ mod tests {
             ],
             fields: crate::engine::event::Fields::new(),
         })
+    }
+
+    #[test]
+    fn keepers_are_small() {
+        assert_eq!(size_of::<Keepers>(), 16);
     }
 
     fn names(keepers: &Keepers) -> Vec<String> {

@@ -451,8 +451,8 @@ fn told_at(subject: &Subject, finding: &Finding, message: Box<str>) -> Told {
         department: text(field::department),
     };
     match subject.key.kind {
-        super::event::SubjectKind::Region => told.region.clone_from(&subject.key.key),
-        super::event::SubjectKind::Department => told.department.clone_from(&subject.key.key),
+        super::event::SubjectKind::Region => told.region = subject.key.key.as_str().into(),
+        super::event::SubjectKind::Department => told.department = subject.key.key.as_str().into(),
         _ => {}
     }
     told

@@ -62,7 +62,8 @@ impl Province {
                 continue;
             }
             for (key, rank, subjects) in records {
-                self.index.restore(key, rank, &subjects);
+                self.index
+                    .restore((key, rank), &subjects, Some(&subject.key));
             }
             if let Some(list) = lists.get_mut(place) {
                 list.push(subject);

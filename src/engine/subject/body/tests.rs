@@ -72,7 +72,7 @@ fn value() -> impl Strategy<Value = Value> {
 fn subject() -> impl Strategy<Value = SubjectKey> {
     let key = prop_oneof![Just("320106".into()), Just("s/R-1".into()), text()];
     (prop::sample::select(SubjectKind::ALL.to_vec()), key)
-        .prop_map(|(kind, key): (_, Box<str>)| SubjectKey { kind, key })
+        .prop_map(|(kind, key): (_, Box<str>)| SubjectKey::new(kind, &key))
 }
 
 prop_compose! {
