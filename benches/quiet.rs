@@ -45,7 +45,7 @@ fn print(what: &str, province: &Province, before_kb: u64) -> Result<(), Box<dyn 
     writeln!(
         std::io::stdout(),
         "{what}: {subjects} subjects, {} of them at rest, {} records known: {} MiB resident, {} bytes a subject",
-        province.at_rest(),
+        province.resting().count(),
         province.records(),
         grown / 1_024,
         grown * 1_024 / subjects.max(1),

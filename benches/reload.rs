@@ -106,7 +106,7 @@ fn go(what: &str, sources: &RuleSources) -> Result<(), Box<dyn Error>> {
         std::io::stdout(),
         "{} {what} rules loaded in {loading} ms; {subjects} subjects, {} of them at rest",
         sources.files.len(),
-        province.at_rest()
+        province.resting().count()
     )?;
     let mut words = sources.clone();
     if let Some((_, text)) = words.files.last_mut() {

@@ -26,7 +26,7 @@ pub mod owner;
 pub mod work;
 pub mod shard;
 mod slots;
-mod cold;
+pub mod cold;
 mod keep;
 pub mod tally;
 pub mod subject;

@@ -11,6 +11,7 @@
 
 mod pass;
 mod restore;
+mod resting;
 
 pub use restore::Restored;
 
@@ -159,20 +160,6 @@ impl Province {
         self.shards
             .get(self.place(key))
             .and_then(|shard| shard.get(key))
-    }
-
-    /// How many individuals are kept ready in all shards together; the others are packed while nothing happens to them. Changes
-    /// nothing that is kept or leaves.
-    pub fn set_warm_max(&mut self, max: usize) {
-        let each = max.div_ceil(self.shards.len().max(1));
-        for shard in &mut self.shards {
-            shard.set_warm_max(each);
-        }
-    }
-
-    /// How many subjects are at rest.
-    pub fn at_rest(&self) -> usize {
-        self.shards.iter().map(Shard::at_rest).sum()
     }
 
     /// How many subjects of each kind there are.

@@ -8,11 +8,11 @@
 //! cost     one look-up a work; see `judge` for the rest
 //! why      a plain map owned by one thread is 2.3 times as fast as a shared one at two threads
 
-use super::cold::Rest;
+use super::cold::{Attic, Rest, Resting};
 use super::event::{Event, SubjectKey, SubjectKind};
 use super::judge::Court;
 use super::keep::{bury, put, remove, trim};
-use super::moved::{Marks, Moved};
+use super::moved::Moved;
 use super::remark::{Settled, is_known, remark};
 use super::rule::RuleSet;
 use super::schema::Stream;
@@ -65,12 +65,21 @@ impl Shard {
         self.lay_to_rest();
     }
 
-    /// How many subjects are at rest.
-    pub fn at_rest(&self) -> usize {
-        self.slots
-            .values()
-            .filter(|slot| slot.packed.is_some())
-            .count()
+    /// Where subjects at rest are put away from now on; lent before there are any.
+    pub fn set_attic(&mut self, attic: Box<dyn Attic>) {
+        self.rest.attic = Some(attic);
+    }
+
+    /// Says that all subjects are going to be looked at.
+    pub fn foresee(&self) {
+        if let Some(attic) = &self.rest.attic {
+            attic.foresee();
+        }
+    }
+
+    /// How many subjects are at rest, and where.
+    pub fn resting(&self) -> Resting {
+        self.rest.resting
     }
 
     fn lay_to_rest(&mut self) {
@@ -97,9 +106,8 @@ impl Shard {
     fn wake(&mut self, key: &Arc<SubjectKey>) {
         if let Some(slot) = self.slots.get_mut(key) {
             slot.is_used = true;
-            if let Some(packed) = slot.packed.take() {
-                slot.subject = self.rest.unpack(&slot.subject.key, &packed);
-                self.rest.warm.push_back(Arc::clone(&slot.subject.key));
+            if slot.wake(&mut self.rest).1 {
+                self.rest.warm.push_back(Arc::clone(slot.shared_key()));
             }
         }
     }
@@ -133,15 +141,13 @@ impl Shard {
         if self.rest.needs_samples() {
             let keys: Vec<_> = self.rest.warm.iter().take(256).map(Arc::clone).collect();
             let samples = keys.iter().filter_map(|key| self.slots.get(key));
-            self.rest.learn(samples.map(|slot| &slot.subject));
+            self.rest.learn(samples.filter_map(Slot::ready));
         }
     }
 
     fn pack(&mut self, key: &SubjectKey) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.is_used = false;
-            slot.marks = Marks::of(slot.subject.core.as_deref());
-            slot.packed = Some(self.rest.pack(&mut slot.subject));
+            slot.lay_to_rest(&mut self.rest);
         }
     }
 
@@ -152,14 +158,23 @@ impl Shard {
 
     /// All subjects, in the order of their keys.
     pub fn subjects(&self) -> impl Iterator<Item = Cow<'_, Subject>> {
-        let mut all: Vec<&Slot> = self.slots.values().collect();
-        all.sort_by(|a, b| a.subject.key.cmp(&b.subject.key));
-        all.into_iter().map(|slot| slot.subject(&self.rest))
+        self.those(|_| true)
+    }
+
+    /// The subjects of which rules have said something, in the order of their keys; who rests and is none of them is not unpacked.
+    pub fn spoken_of(&self) -> impl Iterator<Item = Cow<'_, Subject>> {
+        self.those(Slot::is_spoken_of)
+    }
+
+    fn those(&self, is_one: impl Fn(&Slot) -> bool) -> impl Iterator<Item = Cow<'_, Subject>> {
+        let mut those: Vec<&Slot> = self.slots.values().filter(|slot| is_one(slot)).collect();
+        those.sort_by(|a, b| a.shared_key().cmp(b.shared_key()));
+        those.into_iter().map(|slot| slot.subject(&self.rest))
     }
 
     /// The keys of all subjects, in order.
     pub fn keys(&self) -> Vec<Arc<SubjectKey>> {
-        let keys = self.slots.values().map(|slot| &slot.subject.key);
+        let keys = self.slots.values().map(Slot::shared_key);
         let mut keys: Vec<Arc<SubjectKey>> = keys.map(Arc::clone).collect();
         keys.sort();
         keys
@@ -173,7 +188,7 @@ impl Shard {
         let slots = self.slots.values();
         let concerned = slots.filter(|slot| slot.is_concerned(moved, &self.rest));
         let mut keys: Vec<_> = concerned
-            .map(|slot| Arc::clone(&slot.subject.key))
+            .map(|slot| Arc::clone(slot.shared_key()))
             .collect();
         keys.sort();
         keys
@@ -181,7 +196,7 @@ impl Shard {
 
     /// A subject to be changed.
     pub(super) fn subject_mut(&mut self, key: &Arc<SubjectKey>) -> &mut Subject {
-        &mut self.slot(key).subject
+        self.ready(key)
     }
 
     /// The number of subjects of each kind.
@@ -216,7 +231,8 @@ impl Shard {
         self.dirty.len()
     }
 
-    fn slot(&mut self, key: &Arc<SubjectKey>) -> &mut Slot {
+    /// The subject of this key, made or woken where that is needed, as one that changes.
+    fn ready(&mut self, key: &Arc<SubjectKey>) -> &mut Subject {
         let (kinds, rest) = (&mut self.kinds, &mut self.rest);
         let slot = self.slots.get_or_make(key, || {
             *kinds.entry(key.kind).or_default() += 1;
@@ -226,15 +242,15 @@ impl Shard {
             Slot::new(Subject::new(Arc::clone(key)))
         });
         slot.is_used = true;
-        if let Some(packed) = slot.packed.take() {
-            slot.subject = rest.unpack(&slot.subject.key, &packed);
-            rest.warm.push_back(Arc::clone(&slot.subject.key));
-        }
         if !slot.is_dirty {
             slot.is_dirty = true;
             self.dirty.push(Arc::clone(key));
         }
-        slot
+        let (subject, was_resting) = slot.wake(rest);
+        if was_resting {
+            rest.warm.push_back(Arc::clone(&subject.key));
+        }
+        subject
     }
 
     #[expect(
@@ -251,13 +267,9 @@ impl Shard {
                 is_home,
                 rank: _,
             } => {
-                let slot = self.slot(subject);
-                let old = if *replaces {
-                    remove(&mut slot.subject, *key)
-                } else {
-                    None
-                };
-                if !put(&mut slot.subject, event, *key, out) {
+                let who = self.ready(subject);
+                let old = if *replaces { remove(who, *key) } else { None };
+                if !put(who, event, *key, out) {
                     return;
                 }
                 if *is_home {
@@ -287,10 +299,10 @@ impl Shard {
                 is_home,
                 remember,
             } => {
-                let slot = self.slot(subject);
-                let old = remove(&mut slot.subject, *key);
+                let who = self.ready(subject);
+                let old = remove(who, *key);
                 if *remember {
-                    bury(&mut slot.subject, event, *key, *rank, old.as_ref());
+                    bury(who, event, *key, *rank, old.as_ref());
                 }
                 if *is_home {
                     tally_change((court, work), subject, old.as_ref(), None, out);
@@ -307,12 +319,12 @@ impl Shard {
             }
             What::Tally(_) | What::Hear { .. } | What::Tick => return,
         };
-        let slot = self.slot(key);
-        trim(court, &mut slot.subject, changed.stream, out);
+        let who = self.ready(key);
+        trim(court, who, changed.stream, out);
         let mut sentence = Sentence::default();
-        let was_known = court.asked.risks && is_known(&slot.subject);
-        court.judge_fact(&mut slot.subject, &changed, &mut sentence);
-        let messages = settle_fact(court, &mut slot.subject, &sentence, changed.stream);
+        let was_known = court.asked.risks && is_known(who);
+        court.judge_fact(who, &changed, &mut sentence);
+        let messages = settle_fact(court, who, &sentence, changed.stream);
         let settled = Settled {
             seq: work.seq,
             sentence: &sentence,
@@ -320,10 +332,10 @@ impl Shard {
             cause: Some(cause),
             was_known,
         };
-        remark(court, &slot.subject, &settled, out);
+        remark(court, who, &settled, out);
         let anchors = [old, changed.now.clone()];
         if court.set.listens_to_findings() {
-            tally_findings(court, work, &slot.subject, &sentence, &anchors, out);
+            tally_findings(court, work, who, &sentence, &anchors, out);
         }
         collect((work.seq, false), key, messages, sentence, out);
         self.schedule(court, key);
@@ -335,7 +347,7 @@ impl Shard {
         if feeds.is_empty() {
             return;
         }
-        let slot = self.slot(&tally.subject);
+        let who = self.ready(&tally.subject);
         let horizon = court
             .clock
             .plus_ms(-retention_ms(court.set, event.stream))
@@ -344,14 +356,14 @@ impl Shard {
             let key = feed.group(event.stream, &event.fields);
             let value = feed.distinct_value(&event.fields);
             let value = value.as_deref().filter(|v| !v.is_empty());
-            if let Some(groups) = slot.subject.groups_mut() {
+            if let Some(groups) = who.groups_mut() {
                 groups.count(key, event, value, tally.add, horizon);
             }
         }
         let mut sentence = Sentence::default();
-        let was_known = court.asked.risks && is_known(&slot.subject);
-        court.judge_count(&mut slot.subject, event, &mut sentence);
-        let messages = settle_fact(court, &mut slot.subject, &sentence, event.stream);
+        let was_known = court.asked.risks && is_known(who);
+        court.judge_count(who, event, &mut sentence);
+        let messages = settle_fact(court, who, &sentence, event.stream);
         let settled = Settled {
             seq,
             sentence: &sentence,
@@ -359,7 +371,7 @@ impl Shard {
             cause: Some(event),
             was_known,
         };
-        remark(court, &slot.subject, &settled, out);
+        remark(court, who, &settled, out);
         collect((seq, true), &tally.subject, messages, sentence, out);
         self.schedule(court, &tally.subject);
     }
@@ -374,9 +386,9 @@ impl Shard {
         if self.get(subject).is_none_or(|s| s.core.is_none()) {
             return;
         }
-        let slot = self.slot(subject);
-        let was_known = court.asked.risks && is_known(&slot.subject);
-        let messages = settle::hear(court, &mut slot.subject, event);
+        let who = self.ready(subject);
+        let was_known = court.asked.risks && is_known(who);
+        let messages = settle::hear(court, who, event);
         let sentence = Sentence::default();
         let settled = Settled {
             seq,
@@ -385,7 +397,7 @@ impl Shard {
             cause: Some(event),
             was_known,
         };
-        remark(court, &slot.subject, &settled, out);
+        remark(court, who, &settled, out);
         collect((seq, true), subject, messages, sentence, out);
         self.schedule(court, subject);
     }
@@ -410,15 +422,18 @@ impl Shard {
             if let Some(slot) = self.slots.get_mut(&key) {
                 slot.due = EventTime::MAX;
                 // What is due follows from the state alone, so a restart wakes subjects at the same places.
-                if next_due(&slot.subject).is_none_or(|due| court.clock < due) {
+                if slot
+                    .ready()
+                    .and_then(next_due)
+                    .is_none_or(|due| court.clock < due)
+                {
                     self.schedule(court, &key);
                     continue;
                 }
             }
-            let slot = self.slot(&key);
+            let who = self.ready(&key);
             let mut sentence = Sentence::default();
-            let checks: Vec<_> = slot
-                .subject
+            let checks: Vec<_> = who
                 .core
                 .as_ref()
                 .map(|c| {
@@ -429,12 +444,12 @@ impl Shard {
                         .collect()
                 })
                 .unwrap_or_default();
-            let was_known = court.asked.risks && is_known(&slot.subject);
+            let was_known = court.asked.risks && is_known(who);
             for check in &checks {
-                court.judge_check(&mut slot.subject, check, &mut sentence);
+                court.judge_check(who, check, &mut sentence);
             }
-            let mut messages = settle(court, &mut slot.subject, &sentence);
-            messages.extend(expire(court, &mut slot.subject));
+            let mut messages = settle(court, who, &sentence);
+            messages.extend(expire(court, who));
             let settled = Settled {
                 seq,
                 sentence: &sentence,
@@ -442,14 +457,14 @@ impl Shard {
                 cause: None,
                 was_known,
             };
-            remark(court, &slot.subject, &settled, out);
+            remark(court, who, &settled, out);
             if !collectives && court.set.listens_to_findings() {
                 let work = Work {
                     seq,
                     clock: court.clock,
                     what: What::Tick,
                 };
-                tally_findings(court, &work, &slot.subject, &sentence, &[None, None], out);
+                tally_findings(court, &work, who, &sentence, &[None, None], out);
             }
             collect((seq, collectives), &key, messages, sentence, out);
             self.schedule(court, &key);
@@ -460,7 +475,7 @@ impl Shard {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
-        let Some(due) = next_due(&slot.subject) else {
+        let Some(due) = slot.ready().and_then(next_due) else {
             return;
         };
         let due = due.max(court.clock.plus_ms(1));

@@ -1,5 +1,5 @@
 //! Subjects by their key, with hardly any room to spare: pages of slots, and a hash table of their numbers. A slot holds the
-//! subject, or its packed bytes while it is at rest.
+//! subject, or while it is at rest its key and where its packed bytes are.
 //!
 //! A hash table that holds the slots themselves has room for up to twice as many. Here it holds four bytes a slot, and the slots
 //! stand in pages that are filled one after the other and never move. Subjects do not go, so neither do slots.
@@ -7,7 +7,7 @@
 //! shape    the slot, and 7 to 12 bytes
 //! cost     one look-up; [`PAGE_SLOTS`] slots are made room for at once
 
-use super::cold::Rest;
+use super::cold::{Packed, Rest};
 use super::event::SubjectKey;
 use super::hash::FixedState;
 use super::moved::{Marks, Moved};
@@ -17,6 +17,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::borrow::Cow;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 /// Slots of a page.
 const PAGE_SLOTS: usize = 256;
@@ -30,29 +31,32 @@ pub(super) trait Keyed {
 /// What a shard keeps of a subject.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// The subject, empty while it is at rest.
-    pub(super) subject: Subject,
-    /// The subject packed, while it is at rest.
-    pub(super) packed: Option<Box<[u8]>>,
+    body: Body,
     pub(super) due: EventTime,
     /// Which rules have said something of it, while it is at rest.
-    pub(super) marks: Marks,
+    marks: Marks,
     pub(super) is_dirty: bool,
     /// Whether it was used since it was last considered for rest.
     pub(super) is_used: bool,
 }
 
+/// A subject, or its key and where the rest of it is.
+#[derive(Debug)]
+enum Body {
+    Ready(Subject),
+    Resting(Arc<SubjectKey>, Packed),
+}
+
 impl Keyed for Slot {
     fn key(&self) -> &SubjectKey {
-        &self.subject.key
+        self.shared_key()
     }
 }
 
 impl Slot {
     pub(super) fn new(subject: Subject) -> Self {
         Self {
-            subject,
-            packed: None,
+            body: Body::Ready(subject),
             due: EventTime::MAX,
             marks: Marks::default(),
             is_dirty: false,
@@ -60,11 +64,51 @@ impl Slot {
         }
     }
 
+    pub(super) fn shared_key(&self) -> &Arc<SubjectKey> {
+        match &self.body {
+            Body::Ready(subject) => &subject.key,
+            Body::Resting(key, _) => key,
+        }
+    }
+
+    /// The subject, unless it is at rest.
+    pub(super) fn ready(&self) -> Option<&Subject> {
+        match &self.body {
+            Body::Ready(subject) => Some(subject),
+            Body::Resting(..) => None,
+        }
+    }
+
+    /// The subject, woken if it was at rest; whether it was.
+    #[expect(clippy::unreachable, reason = "it was woken just before")]
+    pub(super) fn wake(&mut self, rest: &mut Rest) -> (&mut Subject, bool) {
+        let mut was_resting = false;
+        if let Body::Resting(key, packed) = &mut self.body {
+            let packed = core::mem::replace(packed, Packed::Here(Box::default()));
+            self.body = Body::Ready(rest.wake(key, packed));
+            was_resting = true;
+        }
+        match &mut self.body {
+            Body::Ready(subject) => (subject, was_resting),
+            Body::Resting(..) => unreachable!("just woken"),
+        }
+    }
+
+    /// Lays it to rest.
+    pub(super) fn lay_to_rest(&mut self, rest: &mut Rest) {
+        self.is_used = false;
+        if let Body::Ready(subject) = &self.body {
+            self.marks = Marks::of(subject.core.as_deref());
+            let packed = rest.pack(subject);
+            self.body = Body::Resting(Arc::clone(&subject.key), packed);
+        }
+    }
+
     /// The subject, unpacked if it is at rest.
     pub(super) fn subject(&self, rest: &Rest) -> Cow<'_, Subject> {
-        match &self.packed {
-            None => Cow::Borrowed(&self.subject),
-            Some(packed) => Cow::Owned(rest.unpack(&self.subject.key, packed)),
+        match &self.body {
+            Body::Ready(subject) => Cow::Borrowed(subject),
+            Body::Resting(key, packed) => Cow::Owned(rest.look(key, packed)),
         }
     }
 
@@ -72,10 +116,18 @@ impl Slot {
     pub(super) fn is_concerned(&self, moved: &Moved<'_>, rest: &Rest) -> bool {
         let concerns =
             |core: &Option<Box<Core>>| core.as_deref().is_some_and(|core| moved.concerns(core));
-        match &self.packed {
-            None => concerns(&self.subject.core),
-            Some(_) => moved.may_concern(self.marks) && concerns(&self.subject(rest).core),
+        match self.ready() {
+            Some(subject) => concerns(&subject.core),
+            None => moved.may_concern(self.marks) && concerns(&self.subject(rest).core),
         }
+    }
+
+    /// Whether rules have said something of it that still counts.
+    pub(super) fn is_spoken_of(&self) -> bool {
+        self.ready()
+            .map_or(self.marks != Marks::default(), |subject| {
+                subject.core.is_some()
+            })
     }
 }
 
@@ -174,6 +226,11 @@ mod tests {
         fn key(&self) -> &SubjectKey {
             &self.0
         }
+    }
+
+    #[test]
+    fn a_slot_is_small() {
+        assert_eq!(size_of::<Slot>(), 48);
     }
 
     #[test]

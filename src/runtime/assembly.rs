@@ -253,6 +253,7 @@ pub fn job(
         sinks,
         shards: config.engine.shards,
         warm_subjects_max: config.engine.warm_subjects_max,
+        spill: config.engine.spill(&config.engine.state),
         rule_check_every: config.engine.rule_check_every,
         asked: config.sinks.asked,
         last_deliveries_ms: config.engine.last_deliveries_seconds * 1_000,

@@ -9,14 +9,16 @@
 //! errors   [`ConfigError`]: the file cannot be read, or `file:line:column: …`
 
 pub mod cluster;
+pub mod engine;
 pub mod exchange;
 pub mod kafka;
 pub mod sinks;
 pub mod table;
 
 use super::rollout::RulesPlace;
-use super::secret::{SecretError, Sensitive, read_secret};
 use cluster::{ClusterConfig, cluster};
+use engine::engine;
+pub use engine::{ClockKind, EngineConfig};
 use exchange::{ExchangeConfig, exchange};
 use kafka::{KafkaConfig, KafkaSource, kafka};
 use sinks::{SinksConfig, sinks};
@@ -36,8 +38,10 @@ pub mod defaults {
     pub const PERSONAL_KEY_BYTES: (u64, u64) = (32, 4_096);
     /// Records in one durable commit, 1..=100,000. Commits are smaller when fewer records are ready.
     pub const COMMIT_EVENTS_MAX: u64 = 4_096;
-    /// Individuals kept ready: about 300 MiB of them. Others take some 600 bytes and some microseconds more when they are needed.
+    /// Individuals kept ready: about 300 MiB of them. Others take some microseconds more when they are needed.
     pub const WARM_SUBJECTS_MAX: u64 = 250_000;
+    /// Whether the others go into a file.
+    pub const RESTING_ON_DISK: bool = true;
     /// Facts of which one is judged by one rule in the interpreter as well: with 100 rules, one judgement in ten thousand.
     pub const RULE_CHECK_EVERY: u64 = 100;
     /// How long the end of a run waits for sinks that have not taken everything, s, 0..=3,600; a tenth of it after a signal to stop.
@@ -105,47 +109,6 @@ pub struct Config {
     pub audit: PathBuf,
     /// Where events are kept for back-tests; none if there is no `[archive]`.
     pub archive: Option<PathBuf>,
-}
-
-/// `[engine]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineConfig {
-    /// The directory of the durable state.
-    pub state: PathBuf,
-    /// How many shards.
-    pub shards: u32,
-    /// What moves the logical clock.
-    pub clock: ClockKind,
-    /// The key for personal columns.
-    pub personal_key_file: Option<PathBuf>,
-    /// Events in one commit.
-    pub commit_events_max: usize,
-    /// Firms and other individuals that are kept ready in memory; the others are packed.
-    pub warm_subjects_max: usize,
-    /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none.
-    pub rule_check_every: u32,
-    /// How long the end waits for sinks that have not taken everything, s.
-    pub last_deliveries_seconds: u64,
-    /// Journal before a new base image.
-    pub checkpoint_journal_bytes: u64,
-}
-
-impl EngineConfig {
-    /// Reads the key for personal columns, if there is one.
-    pub fn personal_key(&self) -> Result<Option<Sensitive<Vec<u8>>>, SecretError> {
-        let (min, max) = defaults::PERSONAL_KEY_BYTES;
-        let read = |path: &PathBuf| read_secret(path, min, max);
-        self.personal_key_file.as_ref().map(read).transpose()
-    }
-}
-
-/// What moves the logical clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClockKind {
-    /// The event time of the records: replays give the same answers at any speed.
-    Events,
-    /// The machine's clock: checks fire when their time comes though no record arrives.
-    Wall,
 }
 
 /// One `[[source]]`.
@@ -309,46 +272,6 @@ fn rules(file: &mut Table<'_>, dir: &Path) -> Result<RulesPlace, TomlError> {
         signers,
         is_watched,
     })
-}
-
-fn engine(file: &mut Table<'_>, dir: &Path) -> Result<EngineConfig, TomlError> {
-    let Some(mut table) = file.table("engine")? else {
-        return Err(file.missing("engine"));
-    };
-    let clocks = [("events", ClockKind::Events), ("wall", ClockKind::Wall)];
-    let config = EngineConfig {
-        state: path(&mut table, "state", dir)?.unwrap_or_else(|| dir.join(defaults::STATE)),
-        shards: small(table.integer("shards", defaults::SHARDS, 1..=4_096)?),
-        clock: table.choice("clock", &clocks, ClockKind::Events)?,
-        personal_key_file: path(&mut table, "personal_key_file", dir)?,
-        commit_events_max: small(table.integer(
-            "commit_events_max",
-            defaults::COMMIT_EVENTS_MAX,
-            1..=100_000,
-        )?),
-        warm_subjects_max: small(table.integer(
-            "warm_subjects_max",
-            defaults::WARM_SUBJECTS_MAX,
-            1..=1_000_000_000,
-        )?),
-        rule_check_every: small(table.integer(
-            "rule_check_every",
-            defaults::RULE_CHECK_EVERY,
-            0..=1_000_000_000,
-        )?),
-        last_deliveries_seconds: table.integer(
-            "last_deliveries_seconds",
-            defaults::LAST_DELIVERIES_SECONDS,
-            0..=3_600,
-        )?,
-        checkpoint_journal_bytes: table.integer(
-            "checkpoint_journal_kb",
-            defaults::CHECKPOINT_JOURNAL_KB,
-            16..=67_108_864,
-        )? * 1_024,
-    };
-    table.finish()?;
-    Ok(config)
 }
 
 fn sources(

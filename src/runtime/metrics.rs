@@ -17,6 +17,7 @@ pub mod exchange;
 pub mod kafka;
 pub mod latency;
 mod registrar;
+mod resting;
 pub mod rules;
 pub mod table;
 pub mod warnings;
@@ -36,6 +37,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 use registrar::Registrar;
+use resting::RestingMetrics;
 use rules::RuleFamilies;
 pub use rules::RuleMetrics;
 use std::collections::BTreeMap;
@@ -148,6 +150,8 @@ pub struct Metrics {
     pub http_connections_refused: IntCounter,
     /// Records that the process has ended over again and again.
     pub deadly_records: IntCounter,
+    /// Who is at rest, and where.
+    pub resting: RestingMetrics,
     /// The disk and the certificates.
     pub around: Around,
     /// How far topics are read.
@@ -228,6 +232,7 @@ impl Metrics {
                     r.int_gauge("fenghuo_exchange_reconciled_timestamp_seconds"),
                 ),
             ),
+            resting: RestingMetrics::register(r),
             around: Around::register(r),
             kafka: KafkaMetrics::register(r),
             cluster: cluster_metrics(r),

@@ -15,6 +15,7 @@ pub mod run;
 pub mod store;
 pub mod journal;
 pub mod keeper;
+pub mod spill;
 pub mod recover;
 pub mod archive;
 pub mod backtest;

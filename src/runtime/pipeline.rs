@@ -302,6 +302,9 @@ impl Pipeline {
             dirty.push(shard.drain_dirty());
         }
         for (shard, dirty) in self.province.shards().iter().zip(dirty) {
+            if is_full {
+                shard.foresee();
+            }
             let keys = if is_full { shard.keys() } else { dirty };
             let packed: Vec<Vec<u8>> = {
                 use rayon::prelude::*;

@@ -8,6 +8,7 @@ use super::journal::{
     read_head, read_rules, read_scope, unpack_images,
 };
 use super::sink::OutboxEntry;
+use super::spill::Spill;
 use super::store::{Store, StoreError};
 use crate::engine::desk::Item;
 use crate::engine::input::{Alone, Crew, Input};
@@ -91,10 +92,18 @@ pub struct Recovered {
     pub replayed: u64,
 }
 
-/// Reads the province of a store, so many of its subjects kept ready; nothing in a new store.
+/// Reads the province of a store, so many of its subjects kept ready and the others packed, in memory; nothing in a new store.
 pub fn recover(
     store: &dyn Store,
     warm_subjects_max: usize,
+) -> Result<Option<Recovered>, RecoverError> {
+    recover_with(store, (warm_subjects_max, &Spill::none()))
+}
+
+/// The same, the others where subjects at rest go.
+pub fn recover_with(
+    store: &dyn Store,
+    (warm_subjects_max, spill): (usize, &Spill),
 ) -> Result<Option<Recovered>, RecoverError> {
     let Some(head) = read_head(store)? else {
         return Ok(None);
@@ -103,6 +112,7 @@ pub fn recover(
     let mut province = Province::new(Arc::clone(&sets.first), head.shards);
     province.set_scope(read_scope(store)?);
     province.restore_globals(head.base.clone());
+    spill.lend(&mut province);
     province.set_warm_max(warm_subjects_max);
     restore_images(store, &head, &mut province)?;
     province.restore_desk(read_items(store, &head)?);

@@ -24,9 +24,10 @@ use super::kafka::tally::Tally;
 use super::keeper::{Commit, Delivery, KeepError, Keeper};
 use super::logging::chain;
 use super::pipeline::{Pipeline, PipelineError, Receipt, Stepped};
-use super::recover::{RecoverError, Recovered, recover};
+use super::recover::{RecoverError, Recovered, recover_with};
 use super::sink::{OutputKind, Sink};
 use super::source::{Lane, Pull};
+use super::spill::{Spill, SpillError, guarded};
 use super::store::Store;
 use crate::engine::connector::Connector;
 use crate::engine::event::{SubjectKey, SubjectKind};
@@ -69,6 +70,8 @@ pub struct Job {
     pub shards: u32,
     /// Individuals that are kept ready in memory.
     pub warm_subjects_max: usize,
+    /// Where the others go.
+    pub spill: Spill,
     /// One in so many facts is judged by one of its rules in the interpreter as well; 0: none.
     pub rule_check_every: u32,
     /// What is told beside messages.
@@ -200,19 +203,30 @@ pub enum RunError {
     /// The keeper.
     #[error(transparent)]
     Keep(#[from] KeepError),
+    /// A subject at rest is lost.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
     /// The keeper's thread is gone without a word: a bug.
     #[error("the keeper ended without a reason; this is a bug, please report it with the log")]
     KeeperGone,
 }
 
 /// Runs until the lanes are done or `stop` is set.
+pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, RunError> {
+    let attempts = Arc::clone(&job.attempts);
+    guarded(|| run_until(job, stop, watch)).unwrap_or_else(|error| {
+        attempts.absolve();
+        Err(error.into())
+    })
+}
+
 #[expect(
     clippy::too_many_lines,
     reason = "one row or step after the other; splitting would hide the order"
 )]
-pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, RunError> {
+fn run_until(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, RunError> {
     let (set, sources) = job.rules;
-    let recovered = match recover(job.store.as_ref(), job.warm_subjects_max)? {
+    let recovered = match recover_with(job.store.as_ref(), (job.warm_subjects_max, &job.spill))? {
         Some(recovered) if recovered.head.shards != job.shards => {
             let (stored, configured) = (recovered.head.shards, job.shards);
             return Err(RecoverError::Shards { stored, configured }.into());
@@ -222,6 +236,7 @@ pub fn run(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, Run
             let mut fresh = fresh(Arc::clone(&set), job.shards);
             let scope = read_scope(job.store.as_ref()).map_err(RecoverError::Store)?;
             fresh.province.set_scope(scope);
+            job.spill.lend(&mut fresh.province);
             fresh
         }
     };

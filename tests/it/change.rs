@@ -3,6 +3,7 @@
 
 use crate::rollout::{complaint, rule, told};
 use crate::support::project;
+use fenghuo::engine::cold::{Attic, Place, Resting};
 use fenghuo::engine::event::Event;
 use fenghuo::engine::input::{Alone, Globals, Input, Outcome};
 use fenghuo::engine::province::Province;
@@ -15,7 +16,7 @@ use fenghuo::runtime::journal::{FORMAT, Head, put_head, read_changes, read_head}
 use fenghuo::runtime::keeper::{Commit, Keeper, RUN_BYTES_MAX};
 use fenghuo::runtime::pipeline::Pipeline;
 use fenghuo::runtime::recover::recover;
-
+use fenghuo::runtime::spill::Spill;
 use fenghuo::runtime::store::{Batch, MemoryStore, Store};
 use std::sync::Arc;
 
@@ -143,11 +144,41 @@ fn a_restart_comes_to_the_same_wherever_rules_changed() {
     }
 }
 
+/// Takes every other subject.
+#[derive(Debug, Default)]
+struct Fussy {
+    places: Vec<Option<Vec<u8>>>,
+    asked: usize,
+}
+
+impl Attic for Fussy {
+    fn put(&mut self, bytes: &[u8]) -> Option<Place> {
+        self.asked += 1;
+        self.asked.is_multiple_of(2).then(|| {
+            self.places.push(Some(bytes.to_vec()));
+            Place(u64::try_from(self.places.len()).unwrap() - 1)
+        })
+    }
+
+    fn get(&self, place: Place) -> Vec<u8> {
+        self.places[usize::try_from(place.0).unwrap()]
+            .clone()
+            .unwrap()
+    }
+
+    fn free(&mut self, place: Place) {
+        let bytes = self.places[usize::try_from(place.0).unwrap()].take();
+        assert!(bytes.is_some(), "a place is given back once");
+    }
+}
+
 #[test]
 fn subjects_at_rest_are_told_the_same() {
     let rules = rules();
-    let go = |warm_max: usize| {
+    let dir = tempfile::tempdir().unwrap();
+    let go = |warm_max: usize, lend: &dyn Fn(&mut Province)| {
         let mut province = Province::new(loaded(&rules[0]), 2);
+        lend(&mut province);
         province.set_warm_max(warm_max);
         let mut said = Vec::new();
         let mut changed = Vec::new();
@@ -160,14 +191,25 @@ fn subjects_at_rest_are_told_the_same() {
             said.extend(told(&province.step(&inputs, &prepared, &Alone)));
             province.set_warm_max(warm_max);
         }
-        (said, changed, kept(&province), province.at_rest())
+        (said, changed, kept(&province), province.resting())
     };
-    let (ready, resting) = (go(usize::MAX), go(0));
-    assert_eq!((ready.3, resting.3), (0, 3));
-    assert_eq!(
-        (&ready.0, &ready.1, &ready.2),
-        (&resting.0, &resting.1, &resting.2)
-    );
+    let ready = go(usize::MAX, &|_| {});
+    assert_eq!(ready.3, Resting::default());
+    let here = go(0, &|_| {});
+    assert_eq!((here.3.here, here.3.away), (3, 0));
+    let away = go(0, &|province| Spill::beside(dir.path()).lend(province));
+    assert_eq!((away.3.here, away.3.away, away.3.refused), (0, 3, 0));
+    assert!((100..2_000).contains(&away.3.away_bytes), "{:?}", away.3);
+    let some = go(0, &|province| {
+        province.set_attics(|| Box::new(Fussy::default()));
+    });
+    assert!(some.3.count() == 3 && 2 < some.3.refused, "{:?}", some.3);
+    for resting in [here, away, some] {
+        assert_eq!(
+            (&ready.0, &ready.1, &ready.2),
+            (&resting.0, &resting.1, &resting.2)
+        );
+    }
     assert!(
         ready.1.contains(&"XX-001 ended".to_owned()),
         "{:?}",

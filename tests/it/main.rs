@@ -52,6 +52,7 @@ mod live;
 /// The real records of one regulator.
 mod chicago;
 /// Kills a process that commits, again and again.
+mod spilled;
 mod store;
 /// The HTTP doors, over the wire.
 mod doors;

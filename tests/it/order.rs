@@ -13,11 +13,14 @@ use fenghuo::engine::schema::{Stream, field};
 use fenghuo::engine::settle::score;
 use fenghuo::engine::subject::state::Status;
 use fenghuo::engine::time::{EventTime, Precision};
+use fenghuo::runtime::spill::Spill;
 use proptest::prelude::*;
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
 static SET: LazyLock<Arc<RuleSet>> = LazyLock::new(shipped_set);
+/// Where subjects at rest are put away.
+static REST: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 /// 2026-06-30; events happen in the 80 days before.
 pub(crate) const TODAY: i32 = 20_634;
 
@@ -144,12 +147,18 @@ pub(crate) fn event(spec: &Spec) -> Event {
     }
 }
 
-fn end_state(events: &[Event], shards: u32) -> String {
+/// One whose subjects are all ready, or one of several shards where nearly everybody is at rest and put away.
+fn province(shards: u32) -> Province {
     let mut province = Province::new(Arc::clone(&SET), shards);
     if 1 < shards {
-        // Nearly everybody is at rest.
+        Spill::beside(REST.path()).lend(&mut province);
         province.set_warm_max(1);
     }
+    province
+}
+
+fn end_state(events: &[Event], shards: u32) -> String {
+    let mut province = province(shards);
     let inputs: Vec<Input> = events
         .iter()
         .cloned()

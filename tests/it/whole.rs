@@ -62,10 +62,16 @@ fn the_books_balance_and_every_run_is_alike() {
     }
     // Nearly every firm is packed in memory whenever nothing happens to it.
     package.reset();
-    package.set("warm_subjects_max = 200", "warm_subjects_max = 8");
-    first.assert_same(&package.run(), "firms at rest");
+    package.set("warm_subjects_max = 200", "warm_subjects_max = 1");
+    first.assert_same(&package.run(), "firms at rest, put away");
     package.reset();
-    package.set("warm_subjects_max = 8", "warm_subjects_max = 1000000");
+    package.set(
+        "warm_subjects_max = 1",
+        "warm_subjects_max = 1\nresting_on_disk = false",
+    );
+    first.assert_same(&package.run(), "firms at rest, in memory");
+    package.reset();
+    package.set("warm_subjects_max = 1\n", "warm_subjects_max = 1000000\n");
     first.assert_same(&package.run(), "no firm at rest");
 }
 

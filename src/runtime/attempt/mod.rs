@@ -255,6 +255,13 @@ impl Attempts {
         self.copy(&notes.doubt);
     }
 
+    /// Takes back that anything is worked on: what ends the process now is no record's doing.
+    pub fn absolve(&self) {
+        let mut notes = self.notes();
+        notes.busy = 0;
+        self.note(&mut notes, None);
+    }
+
     fn rest(&self, work: &Work) {
         let mut notes = self.notes();
         if notes.doubt.survived(work) {

@@ -398,6 +398,7 @@ impl<'c> Process<'c> {
             sinks,
             shards: 1,
             warm_subjects_max: self.config.engine.warm_subjects_max,
+            spill: self.config.engine.spill(&self.directory(partition)),
             rule_check_every: self.config.engine.rule_check_every,
             asked: self.config.sinks.asked,
             clock: self.clock(),

@@ -143,7 +143,7 @@ fn unknown_keys_name_the_nearest() {
     check(
         &LEAST.replace("[engine]", "[engine]\nshard = 4"),
         &expect![[
-            r#"c.toml:2:1: unknown key "shard" in [engine]; known here: "state", "shards", "clock", "personal_key_file", "commit_events_max", "warm_subjects_max", "rule_check_every", "last_deliveries_seconds", "checkpoint_journal_kb" (did you mean "shards"?)"#
+            r#"c.toml:2:1: unknown key "shard" in [engine]; known here: "state", "shards", "clock", "personal_key_file", "commit_events_max", "warm_subjects_max", "resting_on_disk", "rule_check_every", "last_deliveries_seconds", "checkpoint_journal_kb" (did you mean "shards"?)"#
         ]],
     );
     check(

@@ -4,6 +4,7 @@
 //! as the sum; when a partition goes to another process, its part goes.
 
 use super::{Doors, seconds};
+use crate::engine::cold::Resting;
 use crate::engine::desk::count::Counts;
 use crate::engine::desk::sanction::Stand;
 use crate::engine::episode::Transition;
@@ -35,6 +36,7 @@ pub(super) struct Share {
     oldest_ms: Option<u64>,
     desk: Counts,
     clock: Option<EventTime>,
+    resting: Resting,
 }
 
 /// The doors, as the run of one partition is seen through them.
@@ -91,6 +93,10 @@ impl Seen<'_> {
             if let Some(clock) = shares.values().filter_map(|share| share.clock).max() {
                 metrics.logical_clock(clock);
             }
+            let resting = shares.values().map(|share| share.resting);
+            metrics
+                .resting
+                .show(resting.fold(Resting::default(), Resting::and));
         });
     }
 
@@ -172,6 +178,13 @@ impl Seen<'_> {
         }
     }
 
+    /// Takes up who is at rest; shown with the rest of the sum.
+    fn rest(&self, province: &Province) {
+        let now = province.resting();
+        let before = self.share(|share| core::mem::replace(&mut share.resting, now));
+        self.doors.metrics.resting.refused(before, now);
+    }
+
     fn suspensions(&self, province: &Province) {
         let rules = self.doors.rules.lock();
         let rules = rules.unwrap_or_else(PoisonError::into_inner);
@@ -221,6 +234,7 @@ impl Seen<'_> {
             );
         }
         self.share(|share| share.clock = Some(province.clock()));
+        self.rest(province);
         metrics.logical_clock(province.clock());
     }
 }
@@ -229,12 +243,13 @@ impl Watch for Seen<'_> {
     fn recovered(&self, province: &Province, head: &Head, replayed: u64) {
         let court = province.court();
         for shard in province.shards() {
-            for subject in shard.subjects() {
+            for subject in shard.spoken_of() {
                 self.posted(standing(&court, &subject));
             }
         }
         self.count_open();
         self.desk(province);
+        self.rest(province);
         self.doors.ready();
         self.doors.in_force(province.set());
         self.doors.service.show_rules(province);

@@ -160,7 +160,7 @@ fn values_max(label: &str) -> usize {
         "partition" => 32,
         "hash" | "version" => 1,
         "role" => 3,
-        "certificate" | "on_time" | "order" => 2,
+        "certificate" | "on_time" | "order" | "place" => 2,
         "frequency" => Kept::ALL.len(),
         "route" => ROUTES.len() + 1,
         "state" => 12,
