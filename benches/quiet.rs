@@ -1,8 +1,8 @@
-//! What subjects take in memory that nothing happens to: resident bytes each, with all of them at rest.
+//! What subjects take in memory that nothing happens to: resident bytes each, with all of them at rest and put away in a file.
 //!
 //! A generated province of as many firms as records, so most have one or two facts and no more; records go through the core as they are made and
 //! are not kept. `FENGHUO_BENCH_EVENTS` sets the size: 2,250,000 come to a million subjects, 11,250,000 to five;
-//! `FENGHUO_BENCH_WARM` how many firms are ready while the state is filled.
+//! `FENGHUO_BENCH_WARM` how many firms are ready while the state is filled; `FENGHUO_BENCH_DISK=0` leaves those at rest in memory.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -21,6 +21,7 @@ use fenghuo::engine::record::Prepared;
 use fenghuo::engine::shard::Shard;
 use fenghuo::runtime::assembly::Parts;
 use fenghuo::runtime::clock::Stopwatch;
+use fenghuo::runtime::spill::Spill;
 use memory::memory_kb;
 use process::setting;
 use std::error::Error;
@@ -42,10 +43,13 @@ fn step(province: &mut Province, prepared: &mut Vec<Prepared>) {
 fn print(what: &str, province: &Province, before_kb: u64) -> Result<(), Box<dyn Error>> {
     let subjects = u64::try_from(province.shards().iter().map(Shard::len).sum::<usize>())?;
     let grown = memory_kb("VmRSS").saturating_sub(before_kb);
+    let resting = province.resting();
     writeln!(
         std::io::stdout(),
-        "{what}: {subjects} subjects, {} of them at rest, {} records known: {} MiB resident, {} bytes a subject",
-        province.resting().count(),
+        "{what}: {subjects} subjects, {} of them at rest, {} put away in {} MiB, {} records known: {} MiB resident, {} bytes a subject",
+        resting.count(),
+        resting.away,
+        resting.away_bytes >> 20,
         province.records(),
         grown / 1_024,
         grown * 1_024 / subjects.max(1),
@@ -58,6 +62,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let parts = Parts::shipped()?;
     let mut province = Province::new(Arc::clone(&parts.rules.0), 4);
     let warm = usize::try_from(setting("FENGHUO_BENCH_WARM", 1_000, 100))?;
+    let dir = tempfile::tempdir()?;
+    if 0 < setting("FENGHUO_BENCH_DISK", 1, 1) {
+        Spill::beside(dir.path()).lend(&mut province);
+    }
     province.set_warm_max(warm);
     let mut reader = Reader::new()?;
     let before_kb = memory_kb("VmRSS");

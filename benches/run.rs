@@ -3,7 +3,8 @@
 //!
 //! Prints events per second, processor time, latency from read to durable, memory and state per subject. `FENGHUO_BENCH_EVENTS` and
 //! `FENGHUO_BENCH_SUBJECTS` set the size (1,000,000 and 200,000 for the figures in `README.md`); without them it is small.
-//! `FENGHUO_BENCH_WARM` sets how many firms are kept ready in memory; the others rest packed.
+//! `FENGHUO_BENCH_WARM` sets how many firms are kept ready in memory; the others rest in a file, or with `FENGHUO_BENCH_DISK=0` packed
+//! in memory.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -87,6 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = Config::load(&dir.path().join("fenghuo.toml"))?;
     let warm = setting("FENGHUO_BENCH_WARM", 1_000_000);
     config.engine.warm_subjects_max = usize::try_from(warm)?;
+    config.engine.resting_on_disk = 0 < setting("FENGHUO_BENCH_DISK", 1);
     let parts = Parts::of(&config)?;
     let rules = parts.rules.0.rules().len();
     let key = personal_key(&config, &parts)?;

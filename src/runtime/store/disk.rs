@@ -4,7 +4,7 @@
 //! of files and directory; full check. A commit is one sled batch, `flush`, and our own `fdatasync`.
 //!
 //! shape    one sled tree; every value in the envelope of [`codec`]; the [`Ledger`] under a reserved key in each batch
-//! files    `lock` (ours, holds a process id), the notes of `runtime::attempt`, and sled's: `conf`, `db`, `snap.*`, `blobs/`
+//! files    `lock` (ours, holds a process id), the notes of `runtime::attempt`, `resting` of `runtime::spill` (for a moment), and sled's: `conf`, `db`, `snap.*`, `blobs/`
 //! cost     see `benches/commit.rs`; the check on opening reads everything at several hundred MB a second
 //! why      sled's `flush` calls `sync_file_range`, which promises nothing: alone it lost acknowledged data in 20 of 25
 //!          power cuts, with our `fdatasync` in 0 of 225 (spacejam/sled#1452). A `snap.*.generating` left by a kill
