@@ -135,7 +135,7 @@ fn subject_text(province: &Province, subject: &Subject) -> String {
         }
         Holdings::Groups(groups) => {
             let mut list = table(&["类别", "分组", "计数"]);
-            for (key, series) in groups.0.iter().take(FACTS_MAX) {
+            for (key, series) in groups.in_order().into_iter().take(FACTS_MAX) {
                 let count = series.count(i32::MIN, i32::MAX);
                 list.add_row(vec![
                     key.stream.title().to_owned(),
@@ -143,7 +143,7 @@ fn subject_text(province: &Province, subject: &Subject) -> String {
                     count.to_string(),
                 ]);
             }
-            format!("{text}共 {} 个分组\n{list}", groups.0.len())
+            format!("{text}共 {} 个分组\n{list}", groups.len())
         }
     }
 }

@@ -22,11 +22,11 @@ use super::rule::{Manifest, Rule, RuleSet};
 use super::schema::Stream;
 use super::sentence::Sentence;
 use super::settle::{COMPOSITE, settle, write};
-use super::shard::{Shard, collect, retention_ms};
+use super::shard::{Shard, retention_ms};
 use super::subject::state::{Core, Status, Subject};
 use super::time::EventTime;
 use super::warning::Message;
-use super::work::Outputs;
+use super::work::{Outputs, collect};
 use std::sync::Arc;
 
 /// What a rule that comes into force has to catch up with.

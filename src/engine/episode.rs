@@ -12,7 +12,7 @@
 
 use super::rule::{Manifest, RuleStatus};
 use super::score::Scoring;
-use super::subject::series::GroupKey;
+use super::subject::groups::GroupKey;
 use super::subject::state::{Core, EPISODES_MAX, Episode, EpisodeKind, Finding, Status, Told};
 use super::subject::view::Level;
 use super::time::{DAY_MS, EventTime};

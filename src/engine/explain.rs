@@ -21,7 +21,7 @@ use super::rule::{Answer, Judgement, Rule, Traced};
 use super::sentence::Sentence;
 use super::settle::{COMPOSITE, standing};
 use super::subject::facts::Facts;
-use super::subject::series::GroupKey;
+use super::subject::groups::GroupKey;
 use super::subject::state::{Check, Finding, Status, Subject};
 use super::subject::view::Anchor;
 use super::time::{DAY_MS, EventTime, as_of};
@@ -195,7 +195,7 @@ pub fn places(rule: &Rule, subject: &Subject, at: EventTime) -> Vec<Place> {
         return Vec::new();
     };
     let mut places = Vec::new();
-    for (key, series) in &groups.0 {
+    for (key, series) in groups.in_order() {
         let is_judged = manifest.on.contains(&key.stream)
             && rule
                 .feeds(key.stream)

@@ -2,6 +2,7 @@
 //!
 //! - murmur2: which shard owns a subject; the same as Kafka's default partitioner, so shards and partitions agree.
 //! - SipHash 1-3 with a fixed key: telling versions of a record apart, never for security.
+//! - foldhash with a fixed key: tables in memory, see [`FixedState`].
 //! - SM3 (GB/T 32905): identities that leave the system, see [`sm3_hex`].
 
 use siphasher::sip::SipHasher13;
@@ -40,15 +41,15 @@ pub fn sip64(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Builds the same SipHash for every map on every machine, so that no order is random.
+/// Builds the same hasher for every map on every machine, so that no order is random. What it gives is for tables in memory alone.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FixedState;
 
 impl std::hash::BuildHasher for FixedState {
-    type Hasher = SipHasher13;
+    type Hasher = foldhash::fast::FoldHasher<'static>;
 
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(0x6665_6e67_6875_6f32, 0x6669_7865_6473_6970)
+    fn build_hasher(&self) -> Self::Hasher {
+        foldhash::fast::FixedState::with_seed(0x6665_6e67_6875_6f32).build_hasher()
     }
 }
 

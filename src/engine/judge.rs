@@ -16,7 +16,7 @@ use super::recount::counted_days;
 use super::remark::Asked;
 use super::rule::{Judgement, Memo, Rule, RuleSet};
 use super::sentence::{Changed, RuleFault, Sentence, Spoken, Stopwatch, count, finding_of};
-use super::subject::series::GroupKey;
+use super::subject::groups::GroupKey;
 use super::subject::state::{Check, Subject};
 use super::subject::view::{Anchor, Verdict, View};
 use super::time::{DAY_MS, EventTime, as_of};

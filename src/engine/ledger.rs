@@ -9,7 +9,7 @@ use super::event::RecordKey;
 use super::judge::Bench;
 use super::rule::Rule;
 use super::sentence::{Shift, rests_on};
-use super::subject::series::GroupKey;
+use super::subject::groups::GroupKey;
 use super::subject::state::{Check, Finding};
 use super::subject::view::Anchor;
 use super::time::EventTime;

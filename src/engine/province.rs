@@ -17,7 +17,6 @@ pub use restore::Restored;
 
 use super::desk::{Cue, Desk, Item};
 use super::event::{SubjectKey, SubjectKind};
-use super::hash::FixedState;
 use super::input::{Conduct, Crew, Disposition, FAULT_SHARE, FAULTS_MAX, Globals, Input, Outcome};
 use super::judge::Court;
 use super::owner::Scope;
@@ -30,7 +29,6 @@ use super::shard::{Shard, retention_ms};
 use super::subject::state::Subject;
 use super::time::{EventTime, HOUR_MS};
 use super::work::{What, Work};
-use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -44,7 +42,6 @@ pub struct Province {
     /// What it keeps beside its subjects.
     pub globals: Globals,
     suspended: Vec<bool>,
-    collectives: HashMap<SubjectKey, Arc<SubjectKey>, FixedState>,
     forgotten: Vec<super::event::RecordKey>,
     /// What officers do about what leaves.
     desk: Desk,
@@ -80,7 +77,6 @@ impl Province {
             index: RecordIndex::default(),
             globals: Globals::default(),
             suspended: Vec::new(),
-            collectives: HashMap::default(),
             forgotten: Vec::new(),
             desk: Desk::default(),
             cues: Vec::new(),

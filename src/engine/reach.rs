@@ -10,7 +10,7 @@ use super::event::{Event, RecordKey};
 use super::judge::Bench;
 use super::rule::Rule;
 use super::schema::Stream;
-use super::subject::series::GroupKey;
+use super::subject::groups::GroupKey;
 use super::subject::state::Holdings;
 use super::subject::view::Anchor;
 use super::time::{DAY_MS, EventTime, as_of};

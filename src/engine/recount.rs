@@ -12,7 +12,7 @@ use super::province::Province;
 use super::rule::{Feed, Rule, RuleSet};
 use super::schema::Stream;
 use super::shard::{Shard, retention_ms};
-use super::subject::series::{GroupKey, Groups};
+use super::subject::groups::{GroupKey, Groups};
 use super::subject::state::{Holdings, Subject};
 use super::tally::{anchor_event, finding_event};
 use super::time::EventTime;
@@ -56,8 +56,7 @@ impl Province {
             let Some(groups) = self.subject_mut(&key).and_then(Subject::groups_mut) else {
                 continue;
             };
-            groups.0.retain(|group, _| !fresh.is_of(key.kind, group));
-            groups.0.extend(new.0);
+            groups.replace(|group| fresh.is_of(key.kind, group), new);
         }
     }
 }
@@ -72,7 +71,7 @@ pub(super) fn counted_days(
         return Vec::new();
     };
     let mut due = Vec::new();
-    for (key, series) in &groups.0 {
+    for (key, series) in groups.in_order() {
         let is_judged = rule.manifest().on.contains(&key.stream)
             && (rule.feeds(key.stream).next()).is_some_and(|feed| feed.key == key.by);
         if is_judged {
@@ -116,7 +115,7 @@ impl<'a> Fresh<'a> {
     }
 
     fn is_among(&self, kind: SubjectKind, groups: &Groups) -> bool {
-        groups.0.keys().any(|group| self.is_of(kind, group))
+        groups.any(|group| self.is_of(kind, group))
     }
 
     /// What an individual speaks for.
@@ -154,11 +153,8 @@ impl<'a> Fresh<'a> {
                 .iter()
                 .filter(|(kind, stream, _)| (*kind, *stream) == (subject.kind, event.stream))
             {
-                let value = feed.distinct_value(&event.fields);
-                let value = value.as_deref().filter(|value| !value.is_empty());
-                let key = feed.group(event.stream, &event.fields);
                 let groups = counted.entry(Arc::new(subject.clone())).or_default();
-                groups.count(key, event, value, true, horizon);
+                groups.count(feed, (event, true), horizon);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::event::{Event, RecordKey};
 use super::rule::Rule;
 use super::schema::{Field, Stream};
-use super::subject::series::GroupKey;
+use super::subject::groups::GroupKey;
 use super::subject::state::Finding;
 use super::subject::view::{Anchor, Verdict};
 use super::time::EventTime;

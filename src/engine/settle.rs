@@ -14,7 +14,7 @@ use super::rule::{Manifest, RuleStatus};
 use super::schema::Stream;
 use super::score::Contribution;
 use super::sentence::{Sentence, Shift};
-use super::subject::series::GroupKey;
+use super::subject::groups::GroupKey;
 use super::subject::state::{Core, Episode, EpisodeKind, Status, Subject, Told};
 use super::subject::view::Level;
 use super::time::EventTime;

@@ -22,8 +22,7 @@ use super::slots::{Slot, Slots};
 use super::subject::state::Subject;
 use super::tally::{tally_change, tally_findings};
 use super::time::{DAY_MS, EventTime};
-use super::warning::Message;
-use super::work::{Fault, Outputs, Sent, Tally, What, Work, add};
+use super::work::{Names, Outputs, SentTally, Tally, What, Work, collect};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -38,25 +37,66 @@ pub struct Shard {
     dirty: Vec<Arc<SubjectKey>>,
     kinds: BTreeMap<SubjectKind, i64>,
     rest: Rest,
+    /// Lent to what comes of a pass.
+    names: Names,
+    /// What individuals of any shard told the collectives of this one, until its second pass.
+    told: Vec<SentTally>,
 }
 
 impl Shard {
-    /// Does the works of one pass in their order.
-    pub fn run(&mut self, court: &Court<'_>, works: &[Work], collectives: bool, out: &mut Outputs) {
+    /// The first pass: does the works of individuals in their order.
+    pub fn run(&mut self, court: &Court<'_>, works: &[Work], out: &mut Outputs) {
+        core::mem::swap(&mut self.names, &mut out.names);
         for work in works {
-            let court = Court {
-                clock: work.clock,
-                stopwatch: court.stopwatch.filter(|_| work.seq % TIMED_EVERY == 0),
-                ..*court
-            };
-            match &work.what {
-                What::Put { .. } | What::Withdraw { .. } => self.take(&court, work, out),
-                What::Tally(tally) => self.count(&court, work.seq, tally, out),
-                What::Hear { subject, event } => self.hear(&court, work.seq, (subject, event), out),
-                What::Tick => self.tick(&court, work.seq, collectives, out),
-            }
+            self.perform(court, work, false, out);
         }
+        core::mem::swap(&mut self.names, &mut out.names);
         self.lay_to_rest();
+    }
+
+    /// Takes up what individuals told its collectives, for the second pass.
+    pub(super) fn be_told(&mut self, tallies: &mut Vec<SentTally>) {
+        self.told.append(tallies);
+    }
+
+    /// The second pass: collectives count what they were told, in the order of the places; of one place, in the order of the
+    /// individuals' keys. `others` are hours that ended and words of officers, in that order too: of one place, hours come
+    /// before counts and words after.
+    pub(super) fn run_told(&mut self, court: &Court<'_>, others: &[&Work], out: &mut Outputs) {
+        let mut told = core::mem::take(&mut self.told);
+        // What is taken away comes before what is added: a record that moves between firms is one for a region.
+        told.sort_by(|a, b| {
+            (a.seq, a.clock, a.tally.add)
+                .cmp(&(b.seq, b.clock, b.tally.add))
+                .then_with(|| a.from.cmp(&b.from))
+        });
+        let mut others = others.iter().peekable();
+        for sent in &told {
+            let here = (sent.seq, sent.clock);
+            let is_before = |work: &&&Work| {
+                let there = (work.seq, work.clock);
+                there < here || (there == here && matches!(work.what, What::Tick))
+            };
+            while let Some(work) = others.next_if(is_before) {
+                self.perform(court, work, true, out);
+            }
+            self.count(&at(court, sent.seq, sent.clock), sent.seq, &sent.tally, out);
+        }
+        for work in others {
+            self.perform(court, work, true, out);
+        }
+        // Its room is for the next time.
+        told.clear();
+        self.told = told;
+    }
+
+    fn perform(&mut self, court: &Court<'_>, work: &Work, collectives: bool, out: &mut Outputs) {
+        let court = at(court, work.seq, work.clock);
+        match &work.what {
+            What::Put { .. } | What::Withdraw { .. } => self.take(&court, work, out),
+            What::Hear { subject, event } => self.hear(&court, work.seq, (subject, event), out),
+            What::Tick => self.tick(&court, work.seq, collectives, out),
+        }
     }
 
     /// How many individuals are kept ready; the others are packed when nothing happens to them.
@@ -317,7 +357,7 @@ impl Shard {
                 };
                 (subject, event.as_ref(), changed, old)
             }
-            What::Tally(_) | What::Hear { .. } | What::Tick => return,
+            What::Hear { .. } | What::Tick => return,
         };
         let who = self.ready(key);
         trim(court, who, changed.stream, out);
@@ -352,12 +392,9 @@ impl Shard {
             .clock
             .plus_ms(-retention_ms(court.set, event.stream))
             .day();
-        for feed in feeds {
-            let key = feed.group(event.stream, &event.fields);
-            let value = feed.distinct_value(&event.fields);
-            let value = value.as_deref().filter(|v| !v.is_empty());
-            if let Some(groups) = who.groups_mut() {
-                groups.count(key, event, value, tally.add, horizon);
+        if let Some(groups) = who.groups_mut() {
+            for feed in feeds {
+                groups.count(feed, (event, tally.add), horizon);
             }
         }
         let mut sentence = Sentence::default();
@@ -491,48 +528,18 @@ impl Shard {
     }
 }
 
+/// What judging is done with at a place of the stream.
+fn at<'c>(court: &Court<'c>, seq: u64, clock: EventTime) -> Court<'c> {
+    Court {
+        clock,
+        stopwatch: court.stopwatch.filter(|_| seq.is_multiple_of(TIMED_EVERY)),
+        ..*court
+    }
+}
+
 /// How long facts of a stream are kept: what the rules look back on, and the allowance for late facts.
 pub fn retention_ms(set: &RuleSet, stream: Stream) -> i64 {
     set.history_ms(stream)
         .saturating_add(set.scoring().late_ms_max)
         .saturating_add(DAY_MS)
-}
-
-pub(super) fn collect(
-    (seq, is_collective): (u64, bool),
-    key: &Arc<SubjectKey>,
-    messages: Vec<Message>,
-    sentence: Sentence,
-    out: &mut Outputs,
-) {
-    for (from, to) in [
-        (&sentence.calls, &mut out.calls),
-        (&sentence.debts, &mut out.debts),
-    ] {
-        for (rule, n) in from {
-            add(to, *rule, u64::from(*n));
-        }
-    }
-    if let Some(seat) = sentence.seat {
-        add(&mut out.seats, seat, 1);
-    }
-    for shift in sentence.shifts.iter().filter(|s| s.new.is_some()) {
-        add(&mut out.firings, shift.rule, 1);
-    }
-    let placed = |fault| Fault {
-        seq,
-        subject: Arc::clone(key),
-        fault,
-    };
-    out.faults.extend(sentence.faults.into_iter().map(placed));
-    out.checked += u64::from(sentence.checked);
-    out.timed.extend(sentence.timed);
-    out.differences
-        .extend(sentence.differences.into_iter().map(placed));
-    out.sent.extend(messages.into_iter().map(|message| Sent {
-        seq,
-        is_collective,
-        subject: Arc::clone(key),
-        message,
-    }));
 }

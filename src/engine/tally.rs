@@ -6,9 +6,11 @@
 
 use super::event::{Event, Fields, Op, SubjectKey, Validity, Value};
 use super::judge::Court;
+use super::rule::Feed;
 use super::schema::{Stream, field};
 use super::sentence::Sentence;
-use super::subject::series::{GROUPS_MAX, GroupKey, Groups, Series};
+use super::subject::groups::Groups;
+use super::subject::series::Series;
 use super::subject::state::{Finding, Subject};
 use super::subject::view::Anchor;
 use super::time::Precision;
@@ -78,7 +80,7 @@ fn tally_all(
             clock: work.clock,
             from: Arc::clone(from),
             tally: Tally {
-                subject: Arc::new(subject.clone()),
+                subject: out.names.shared(subject),
                 add,
                 event: Arc::clone(event),
             },
@@ -190,20 +192,14 @@ pub(super) fn finding_event(
 
 /// Counts of a group, added or taken back.
 impl Groups {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a part of one place or judgement"
-    )]
-    pub(super) fn count(
-        &mut self,
-        key: GroupKey,
-        event: &Event,
-        value: Option<&str>,
-        add: bool,
-        horizon: i32,
-    ) {
+    /// Counts a fact in the group of a feed, or takes it back; days before `horizon` go.
+    pub(super) fn count(&mut self, feed: &Feed, (event, add): (&Event, bool), horizon: i32) {
+        let texts = feed.texts(&event.fields);
+        let sought = feed.sought(event.stream, &texts);
+        let value = feed.distinct_value(&event.fields);
+        let value = value.as_deref().filter(|v| !v.is_empty());
         let id = || format!("{}/{}", event.source, event.record_id).into_boxed_str();
-        if let Some(series) = self.0.get_mut(&key) {
+        if let Some(series) = self.find_mut(&sought) {
             if add {
                 series.add(event.occurred_at, id, value);
             } else {
@@ -211,14 +207,14 @@ impl Groups {
             }
             series.trim(horizon);
             if series.is_empty() {
-                self.0.remove(&key);
+                self.remove(&sought);
             }
-        } else if add && self.0.len() < GROUPS_MAX {
+        } else if add {
             let mut series = Series::default();
             series.add(event.occurred_at, id, value);
             series.trim(horizon);
             if !series.is_empty() {
-                self.0.insert(key, series);
+                self.insert(feed.group(event.stream, &event.fields), series);
             }
         }
     }

@@ -4,10 +4,12 @@
 //! several shards are put into one order that does not depend on how many shards there are.
 
 use super::event::{Event, Rank, RecordKey, SubjectKey};
+use super::hash::FixedState;
 use super::remark::Remark;
-use super::sentence::RuleFault;
+use super::sentence::{RuleFault, Sentence};
 use super::time::EventTime;
 use super::warning::Message;
+use hashbrown::HashSet;
 use std::sync::Arc;
 
 /// One thing to do, at its place in the stream.
@@ -54,8 +56,6 @@ pub enum What {
         /// Whether the withdrawal is to be remembered here: no when the fact moved.
         remember: bool,
     },
-    /// A count for a collective.
-    Tally(Tally),
     /// What officers found out about a warning on a collective.
     Hear {
         /// The collective.
@@ -104,6 +104,22 @@ pub struct SentTally {
     pub tally: Tally,
 }
 
+/// Keys of collectives, each once: every fact names some.
+#[derive(Debug, Default)]
+pub struct Names(HashSet<Arc<SubjectKey>, FixedState>);
+
+impl Names {
+    /// The same key, shared with all that it was given out for.
+    pub(super) fn shared(&mut self, key: &SubjectKey) -> Arc<SubjectKey> {
+        if let Some(known) = self.0.get(key) {
+            return Arc::clone(known);
+        }
+        let key = Arc::new(key.clone());
+        self.0.insert(Arc::clone(&key));
+        key
+    }
+}
+
 /// A rule that failed, at its place.
 #[derive(Debug, Clone)]
 pub struct Fault {
@@ -122,6 +138,10 @@ pub struct Outputs {
     pub sent: Vec<Sent>,
     /// Tallies for collectives, in the shard's own order.
     pub tallies: Vec<SentTally>,
+    /// The same by the shard that owns whom they are for, when the pass is over.
+    pub told: Vec<Vec<SentTally>>,
+    /// The keys that tallies name.
+    pub names: Names,
     /// Rules that failed.
     pub faults: Vec<Fault>,
     /// How often a fact was judged by all rules of its place ([`super::rule::RuleSet::seat`]).
@@ -142,6 +162,46 @@ pub struct Outputs {
     pub remarks: Vec<Remark>,
     /// Records past every window.
     pub forgotten: Vec<RecordKey>,
+}
+
+/// Takes up what a judgement came to, at its place.
+pub(super) fn collect(
+    (seq, is_collective): (u64, bool),
+    key: &Arc<SubjectKey>,
+    messages: Vec<Message>,
+    sentence: Sentence,
+    out: &mut Outputs,
+) {
+    for (from, to) in [
+        (&sentence.calls, &mut out.calls),
+        (&sentence.debts, &mut out.debts),
+    ] {
+        for (rule, n) in from {
+            add(to, *rule, u64::from(*n));
+        }
+    }
+    if let Some(seat) = sentence.seat {
+        add(&mut out.seats, seat, 1);
+    }
+    for shift in sentence.shifts.iter().filter(|s| s.new.is_some()) {
+        add(&mut out.firings, shift.rule, 1);
+    }
+    let placed = |fault| Fault {
+        seq,
+        subject: Arc::clone(key),
+        fault,
+    };
+    out.faults.extend(sentence.faults.into_iter().map(placed));
+    out.checked += u64::from(sentence.checked);
+    out.timed.extend(sentence.timed);
+    out.differences
+        .extend(sentence.differences.into_iter().map(placed));
+    out.sent.extend(messages.into_iter().map(|message| Sent {
+        seq,
+        is_collective,
+        subject: Arc::clone(key),
+        message,
+    }));
 }
 
 /// Adds to a count by place; a list is no longer than it has to be, so that a batch does not cost what the set is large.

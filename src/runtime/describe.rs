@@ -38,8 +38,8 @@ pub fn describe(province: &Province, subject: &Subject) -> Value {
         }
         Holdings::Groups(groups) => {
             let list: Vec<Value> = groups
-                .0
-                .iter()
+                .in_order()
+                .into_iter()
                 .map(|(key, series)| {
                     json!({ "stream": key.stream.name(), "group": key.describe(), "by": key.by,
                             "count": series.count(i32::MIN, i32::MAX), "is_truncated": series.is_truncated() })

@@ -275,7 +275,7 @@ fn counted(province: &Province) -> Vec<String> {
         .iter()
         .flatten()
         .map(|region| match &region.holdings {
-            Holdings::Groups(groups) => format!("{} {:?}", region.key, groups.0),
+            Holdings::Groups(groups) => format!("{} {:?}", region.key, groups.in_order()),
             Holdings::Facts(_) => panic!("a region keeps no facts"),
         });
     groups.collect()

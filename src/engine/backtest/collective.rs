@@ -4,48 +4,22 @@ use super::{Life, Plan, Seat, Turn, chain, judgement, live};
 use crate::engine::event::{Event, SubjectKey};
 use crate::engine::hash::FixedState;
 use crate::engine::rule::{Feed, Memo, RuleSet};
-use crate::engine::schema::Stream;
-use crate::engine::subject::series::{GROUPS_MAX, GroupKey, Groups, Series};
+use crate::engine::subject::groups::Groups;
 use crate::engine::subject::state::{Holdings, Subject};
 use crate::engine::subject::view::{Anchor, View};
 use crate::engine::time::{DAY_MS, EventTime};
 use crate::engine::work::SentTally;
-use hashbrown::{Equivalent, HashMap};
-use std::borrow::Cow;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// The counts of collectives, while they grow.
 #[derive(Debug, Default)]
-pub struct Counts(HashMap<SubjectKey, Counted, FixedState>);
-
-/// The groups of one.
-type Counted = HashMap<GroupKey, Series, FixedState>;
-
-/// A group to be looked up, borrowed from a fact.
-#[derive(Debug, Hash)]
-struct Sought<'a> {
-    stream: Stream,
-    by: &'a str,
-    values: &'a [Cow<'a, str>],
-}
-
-impl Equivalent<GroupKey> for Sought<'_> {
-    fn equivalent(&self, key: &GroupKey) -> bool {
-        self.stream == key.stream
-            && *self.by == *key.by
-            && self.values.len() == key.values.len()
-            && self.values.iter().zip(&key.values).all(|(a, b)| **a == **b)
-    }
-}
+pub struct Counts(HashMap<SubjectKey, Groups, FixedState>);
 
 impl Counts {
     /// What was counted, in the order of subjects.
     pub fn in_order(self) -> Vec<(SubjectKey, Groups)> {
-        let mut all: Vec<(SubjectKey, Groups)> = self
-            .0
-            .into_iter()
-            .map(|(key, groups)| (key, Groups(groups.into_iter().collect())))
-            .collect();
+        let mut all: Vec<(SubjectKey, Groups)> = self.0.into_iter().collect();
         all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         all
     }
@@ -72,40 +46,9 @@ impl Counts {
         }
         let groups = self.0.entry_ref(subject).or_default();
         for feed in feeds {
-            let values = feed.texts(&event.fields);
-            let value = feed.distinct_value(&event.fields);
-            let value = value.as_deref().filter(|v| !v.is_empty());
-            let sought = Sought {
-                stream: event.stream,
-                by: &feed.key,
-                values: &values,
-            };
-            put(groups, &sought, feed, (event, value), add);
+            // Nothing goes: the whole of the past is counted.
+            groups.count(feed, (event, add), i32::MIN);
         }
-    }
-}
-
-fn put(
-    groups: &mut Counted,
-    sought: &Sought<'_>,
-    feed: &Feed,
-    (event, value): (&Event, Option<&str>),
-    add: bool,
-) {
-    let id = || format!("{}/{}", event.source, event.record_id).into_boxed_str();
-    if let Some(series) = groups.get_mut(sought) {
-        if add {
-            series.add(event.occurred_at, id, value);
-        } else {
-            series.remove(event.occurred_at, &id(), value);
-            if series.is_empty() {
-                groups.remove(sought);
-            }
-        }
-    } else if add && groups.len() < GROUPS_MAX {
-        let mut series = Series::default();
-        series.add(event.occurred_at, id, value);
-        groups.insert(feed.group(event.stream, &event.fields), series);
     }
 }
 
@@ -113,9 +56,7 @@ fn put(
 pub fn merged(all: Vec<Groups>) -> Groups {
     let mut all = all.into_iter();
     let mut merged = all.next().unwrap_or_default();
-    for (group, series) in all.flat_map(|groups| groups.0) {
-        merged.0.entry(group).or_default().absorb(series);
-    }
+    all.for_each(|groups| merged.absorb(groups));
     merged
 }
 
@@ -127,7 +68,7 @@ pub fn collective(plan: &Plan<'_>, key: &Arc<SubjectKey>, groups: Groups) -> Lif
     };
     let groups = Arc::new(groups);
     let mut turns: Vec<Turn> = Vec::new();
-    for (group, series) in &groups.0 {
+    for (group, series) in groups.in_order() {
         let rules: Vec<usize> = plan
             .set
             .readers(key.kind, group.stream)

@@ -24,7 +24,7 @@ use super::schema::Stream;
 use super::sentence::{Sentence, Spoken, finding_of};
 use super::settle::{expire, next_due, score, settle, settle_fact};
 use super::subject::facts::{Fact, Facts};
-use super::subject::series::GroupKey;
+use super::subject::groups::GroupKey;
 use super::subject::state::{Finding, Holdings, Subject};
 use super::subject::view::{Anchor, View};
 use super::tally::tally_findings;

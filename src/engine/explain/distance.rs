@@ -13,7 +13,7 @@ use crate::engine::event::{Event, Fields, Value};
 use crate::engine::rule::{Compared, Judgement, Memo, Rule};
 use crate::engine::schema::{Field, Stream, field};
 use crate::engine::subject::facts::{Fact, Facts};
-use crate::engine::subject::series::{GroupKey, Groups};
+use crate::engine::subject::groups::{GroupKey, Groups};
 use crate::engine::subject::state::{Holdings, Subject};
 use crate::engine::subject::view::{Anchor, Level, Verdict, View};
 use crate::engine::time::EventTime;
@@ -237,7 +237,7 @@ impl Trial<'_> {
                         values: group.values.clone(),
                     };
                     let name = format!("假设-{count}");
-                    let series = supposed.0.entry(key).or_default();
+                    let series = supposed.series_mut(key);
                     let value = feed.distinct.map(|_| name.as_str());
                     series.add(self.place.as_of, || name.as_str().into(), value);
                 }

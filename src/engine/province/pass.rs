@@ -10,7 +10,6 @@ use crate::engine::judge::Court;
 use crate::engine::remark::{Remark, arrange};
 use crate::engine::time::EventTime;
 use crate::engine::work::{Fault, Outputs, Sent, SentTally, What, Work, add};
-use std::sync::Arc;
 
 impl Province {
     /// Runs the works so far: individuals, then the collectives on what came of it.
@@ -29,104 +28,28 @@ impl Province {
             is_filling: false,
             asked: self.asked,
         };
+        let owners = u32::try_from(self.shards.len()).unwrap_or(1);
         let mut outputs = crew.each(&mut self.shards, &|at, shard| {
             let mut out = Outputs::default();
             if let Some(works) = first.works.get(at) {
                 // A fact is mostly counted by its region, its industry and its department.
                 out.tallies.reserve(works.len().saturating_mul(3));
-                shard.run(&court, works, false, &mut out);
+                shard.run(&court, works, &mut out);
+                out.told = by_owner(core::mem::take(&mut out.tallies), owners);
             }
             out
         });
-        let mut tallies: Vec<SentTally> =
-            Vec::with_capacity(outputs.iter().map(|out| out.tallies.len()).sum());
         for out in &mut outputs {
-            tallies.append(&mut out.tallies);
+            for (shard, told) in self.shards.iter_mut().zip(&mut out.told) {
+                shard.be_told(told);
+            }
         }
-        let second = self.second_pass(&first, tallies);
-        let court = Court {
-            set: &self.set,
-            suspended: &self.suspended,
-            clock: EventTime(0),
-            check_every: self.check_every,
-            stopwatch: self.stopwatch,
-            is_filling: false,
-            asked: self.asked,
-        };
         outputs.extend(crew.each(&mut self.shards, &|at, shard| {
             let mut out = Outputs::default();
-            if let Some(works) = second.get(at) {
-                shard.run(&court, works, true, &mut out);
-            }
+            shard.run_told(&court, &others(&first, (at, owners)), &mut out);
             out
         }));
         self.gather(outputs, outcome);
-    }
-
-    /// The collectives' works, in the order of their places; of one place, in the order of the individuals' keys.
-    fn second_pass(&mut self, first: &Segment, mut tallies: Vec<SentTally>) -> Vec<Vec<Work>> {
-        // What is taken away comes before what is added: a record that moves between firms is one for a region.
-        tallies.sort_by(|a, b| {
-            (a.seq, a.clock, a.tally.add)
-                .cmp(&(b.seq, b.clock, b.tally.add))
-                .then_with(|| a.from.cmp(&b.from))
-        });
-        let ticks: Vec<&Work> = first
-            .works
-            .first()
-            .map(|works| {
-                works
-                    .iter()
-                    .filter(|w| matches!(w.what, What::Tick))
-                    .collect()
-            })
-            .unwrap_or_default();
-        let mut ticks = ticks.into_iter().peekable();
-        let mut works: Vec<Vec<Work>> = self.shards.iter().map(|_| Vec::new()).collect();
-        let mut told: Vec<(Arc<SubjectKey>, Work)> = tallies
-            .into_iter()
-            .map(|sent| {
-                let (seq, clock, mut tally) = (sent.seq, sent.clock, sent.tally);
-                tally.subject = self.collective(&tally.subject);
-                let key = Arc::clone(&tally.subject);
-                let what = What::Tally(tally);
-                (key, Work { seq, clock, what })
-            })
-            .collect();
-        if !first.words.is_empty() {
-            told.extend(first.words.iter().filter_map(|work| match &work.what {
-                What::Hear { subject, .. } => Some((Arc::clone(subject), work.clone())),
-                What::Put { .. } | What::Withdraw { .. } | What::Tally(_) | What::Tick => None,
-            }));
-            // Stable: at one place counts come before words.
-            told.sort_by_key(|(_, work)| (work.seq, work.clock));
-        }
-        for (key, work) in told {
-            let before = |tick: &&Work| tick.seq <= work.seq && tick.clock <= work.clock;
-            while let Some(tick) = ticks.next_if(before) {
-                for works in &mut works {
-                    works.push(tick.clone());
-                }
-            }
-            let place = self.place(&key);
-            if let Some(works) = works.get_mut(place) {
-                works.push(work);
-            }
-        }
-        for tick in ticks {
-            for works in &mut works {
-                works.push(tick.clone());
-            }
-        }
-        works
-    }
-
-    fn collective(&mut self, key: &Arc<SubjectKey>) -> Arc<SubjectKey> {
-        Arc::clone(
-            self.collectives
-                .entry(key.as_ref().clone())
-                .or_insert_with(|| Arc::clone(key)),
-        )
     }
 
     /// A fact is a call of every rule of its place, or a debt of those that are suspended, whether the rule was looked at or
@@ -190,4 +113,32 @@ impl Province {
         arrange(&mut remarks);
         outcome.remarks.append(&mut remarks);
     }
+}
+
+/// Tallies by the shard that owns whom they are for, in their order.
+fn by_owner(tallies: Vec<SentTally>, owners: u32) -> Vec<Vec<SentTally>> {
+    let mut told: Vec<Vec<SentTally>> = (0..owners).map(|_| Vec::new()).collect();
+    for sent in tallies {
+        if let Some(told) = told.get_mut(owner(&sent.tally.subject, owners)) {
+            told.push(sent);
+        }
+    }
+    told
+}
+
+fn owner(subject: &SubjectKey, owners: u32) -> usize {
+    usize::try_from(subject.shard(owners)).unwrap_or(0)
+}
+
+/// What one shard's collectives do beside counting, in the order of their places: hours that ended, and what officers said.
+fn others(first: &Segment, (at, owners): (usize, u32)) -> Vec<&Work> {
+    let ticks = first.works.first().into_iter().flatten();
+    let ticks = ticks.filter(|work| matches!(work.what, What::Tick));
+    let words = first.words.iter().filter(
+        |work| matches!(&work.what, What::Hear { subject, .. } if owner(subject, owners) == at),
+    );
+    let mut others: Vec<&Work> = ticks.chain(words).collect();
+    // Stable: where an hour ends, that comes first.
+    others.sort_by_key(|work| (work.seq, work.clock));
+    others
 }

@@ -12,7 +12,8 @@ use crate::engine::desk::offices::Offices;
 use crate::engine::event::{Event, Fields, Value};
 use crate::engine::schema::{Field, Stream};
 use crate::engine::score::Scoring;
-use crate::engine::subject::series::{GroupKey, Groups, Series};
+use crate::engine::subject::groups::{GroupKey, Groups, Sought};
+use crate::engine::subject::series::Series;
 use crate::engine::subject::view::{Anchor, Verdict, View};
 use crate::engine::time::EventTime;
 use rhai::{AST, CallFnOptions, Dynamic, Engine, Scope};
@@ -87,6 +88,15 @@ impl Feed {
             .collect()
     }
 
+    /// The group of a fact whose values of this feed are `texts`, to be looked up.
+    pub fn sought<'a>(&'a self, stream: Stream, texts: &'a [Cow<'a, str>]) -> Sought<'a> {
+        Sought {
+            stream,
+            by: &self.key,
+            values: texts,
+        }
+    }
+
     /// The counts of this feed that go with a judged group: those of the same values.
     pub(super) fn series<'a>(
         &self,
@@ -97,11 +107,9 @@ impl Feed {
         if judged.stream == stream && judged.by == self.key {
             return groups.get(judged);
         }
-        groups.get(&GroupKey {
-            stream,
-            by: self.key.clone(),
-            values: judged.values.clone(),
-        })
+        let values = judged.values.iter();
+        let texts: Vec<Cow<'_, str>> = values.map(|text| Cow::Borrowed(text.as_ref())).collect();
+        groups.find(&self.sought(stream, &texts))
     }
 
     /// The value that is counted once, if the feed counts different values and the fact has one.

@@ -10,7 +10,7 @@ use super::compiled::{Core, Rule, Shared};
 use super::convert::{fail, fault};
 use crate::engine::event::{Event, RecordKey};
 use crate::engine::schema::{Field, Stream};
-use crate::engine::subject::series::GroupKey;
+use crate::engine::subject::groups::GroupKey;
 use crate::engine::subject::view::{
     Anchor, EVIDENCE_MAX, OBSERVED_MAX, Observation, SanctionCall, SignalCall, Verdict, View,
     WarnCall,

@@ -6,7 +6,7 @@ use super::who::Given;
 use crate::engine::event::{Event, Fields, Op, SubjectKey, SubjectKind, Validity, Value};
 use crate::engine::schema::{Stream, field};
 use crate::engine::subject::facts::{Fact, Facts};
-use crate::engine::subject::series::{GroupKey, Groups};
+use crate::engine::subject::groups::{GroupKey, Groups};
 use crate::engine::subject::view::{Anchor, Verdict, View};
 use crate::engine::time::{EventTime, Precision, as_of};
 use std::collections::BTreeSet;
@@ -202,7 +202,7 @@ impl Stage {
                     anchors.insert((event.occurred_at.day(), key.clone()));
                 }
                 let value = feed.distinct_value(&event.fields);
-                let series = groups.0.entry(key).or_default();
+                let series = groups.series_mut(key);
                 series.add(event.occurred_at, || event.id().into(), value.as_deref());
             }
         }

@@ -2,6 +2,7 @@
 
 mod body;
 pub mod facts;
+pub mod groups;
 pub mod peek;
 pub mod series;
 pub mod state;

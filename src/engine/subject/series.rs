@@ -1,51 +1,23 @@
 //! What a collective subject (region, industry, department) keeps: counts by day, not facts.
 //!
-//! A collective sees millions of facts, so it keeps a [`Series`] for each group that some rule asks for: a count per day,
+//! A collective sees millions of facts, so it keeps a [`Series`] for each [group](super::groups) that some rule asks for: a count per day,
 //! the different values per day where a rule counts them, and the newest few facts as evidence. A withdrawn fact is
 //! subtracted from its own day, so counts stay exact; windows begin and end with days.
 //!
-//! shape    a group is (stream, the rule's `by` fields, their values); a day is 8 bytes
-//! bounds   [`GROUPS_MAX`] groups a subject, [`DISTINCT_MAX`] different values a group, [`RECENT_MAX`] facts as evidence;
+//! shape    a day is 8 bytes
+//! bounds   [`DISTINCT_MAX`] different values a group, [`RECENT_MAX`] facts as evidence;
 //!          a window counts to [`COUNT_MAX`]
 //! cost     add O(log days), count O(days in the window)
 
-use crate::engine::schema::Stream;
 use crate::engine::time::EventTime;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
-/// The most groups that one collective keeps.
-pub const GROUPS_MAX: usize = 4_096;
 /// The most (day, value) pairs of one group whose different values are counted.
 pub const DISTINCT_MAX: usize = 16_384;
 /// Where counting ends: far above what a province sees in a window, and small enough that rules can reckon with it.
 pub const COUNT_MAX: i64 = 1 << 28;
 /// How many facts a group remembers as evidence.
 pub const RECENT_MAX: usize = 20;
-
-/// Which facts are counted together.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct GroupKey {
-    /// The stream.
-    pub stream: Stream,
-    /// The fields that group, joined by commas, then `|` and the field whose values are counted: `industry,problem_type|`.
-    pub by: Arc<str>,
-    /// The fields' values, in the same order; an absent field is an empty text.
-    pub values: Box<[Box<str>]>,
-}
-
-impl GroupKey {
-    /// `industry=H,problem_type=食品安全`; empty for the whole of a collective.
-    pub fn describe(&self) -> String {
-        let names = self.by.split('|').next().unwrap_or_default().split(',');
-        let parts: Vec<String> = names
-            .zip(self.values.iter())
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        parts.join(",")
-    }
-}
 
 /// Facts of one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,16 +200,5 @@ impl Series {
     /// Whether some different values were not counted because there were too many.
     pub fn is_truncated(&self) -> bool {
         self.truncated
-    }
-}
-
-/// All groups of one collective.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Groups(pub BTreeMap<GroupKey, Series>);
-
-impl Groups {
-    /// The series of a group.
-    pub fn get(&self, key: &GroupKey) -> Option<&Series> {
-        self.0.get(key)
     }
 }

@@ -9,7 +9,7 @@
 //! errors   an image that cannot be decoded is a damaged store and named as such by the caller
 
 use super::facts::Facts;
-use super::series::{GroupKey, Groups};
+use super::groups::{GroupKey, Groups};
 use super::view::{Anchor, Level, Observation, SanctionCall, SignalCall, View, WarnCall};
 use crate::engine::event::{RecordKey, SubjectKey};
 use crate::engine::time::EventTime;

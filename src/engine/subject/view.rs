@@ -1,7 +1,7 @@
 //! What a rule may look at: one subject, its facts or its counts, as of the judging time.
 
 use super::facts::Facts;
-use super::series::{GroupKey, Groups};
+use super::groups::{GroupKey, Groups};
 use crate::engine::event::{RecordKey, SubjectKey};
 use crate::engine::time::EventTime;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::engine::backtest::{Life, Plan, Reading, individual};
 use crate::engine::event::SubjectKey;
 use crate::engine::hash::sm3_hex;
 use crate::engine::rule::RuleSet;
-use crate::engine::subject::series::Groups;
+use crate::engine::subject::groups::Groups;
 use crate::engine::subject::state::Status;
 use crate::engine::subject::view::Level;
 use crate::engine::time::EventTime;

@@ -47,7 +47,7 @@ use super::manifest::Manifest;
 use crate::engine::event::{Event, SubjectKey};
 use crate::engine::schema::{Field, Stream};
 use crate::engine::subject::facts::Facts;
-use crate::engine::subject::series::{GroupKey, Groups};
+use crate::engine::subject::groups::{GroupKey, Groups};
 use crate::engine::subject::view::Verdict;
 use crate::engine::time::EventTime;
 use rhai::{ImmutableString, Map};

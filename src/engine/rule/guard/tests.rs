@@ -5,7 +5,7 @@ use super::super::{Judgement, Rule, RuleSet};
 use super::{Look, Memo};
 use crate::engine::event::{Event, Fields, SubjectKey, SubjectKind, Value};
 use crate::engine::schema::{Field, Stream, field};
-use crate::engine::subject::series::Groups;
+use crate::engine::subject::groups::Groups;
 use crate::engine::subject::view::{Anchor, Verdict, View};
 use crate::engine::time::{DAY_MS, EventTime, Precision, as_of};
 use proptest::prelude::*;
@@ -523,7 +523,7 @@ fn groups(rule: &Rule, facts: &[(i32, usize, usize, bool)]) -> Vec<(View, i32)> 
             }
             let value = feed.distinct_value(&fields);
             let (time, id) = (EventTime::from_day(20_000 + day), number.to_string());
-            let series = groups.0.entry(key).or_default();
+            let series = groups.series_mut(key);
             series.add(time, || id.into(), value.as_deref());
         }
     }
