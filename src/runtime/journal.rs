@@ -263,14 +263,18 @@ pub fn decode_entries(commit: u64, bytes: &[u8]) -> Result<Vec<OutboxEntry>, Sto
 }
 
 /// Packs images: each its length, four bytes big-endian, and its bytes.
-pub fn pack_images<S: std::borrow::Borrow<Subject>>(subjects: impl Iterator<Item = S>) -> Vec<u8> {
-    let mut packed = Vec::new();
+/// `room` is used for it, so that the bytes are not moved while they grow.
+pub fn pack_images<S: std::borrow::Borrow<Subject>>(
+    subjects: impl Iterator<Item = S>,
+    room: &mut Vec<u8>,
+) -> Vec<u8> {
+    room.clear();
     for subject in subjects {
         let image = subject.borrow().to_bytes();
-        packed.extend_from_slice(&u32::try_from(image.len()).unwrap_or(u32::MAX).to_be_bytes());
-        packed.extend_from_slice(&image);
+        room.extend_from_slice(&u32::try_from(image.len()).unwrap_or(u32::MAX).to_be_bytes());
+        room.extend_from_slice(&image);
     }
-    lz4_flex::compress_prepend_size(&packed)
+    lz4_flex::compress_prepend_size(room)
 }
 
 /// Unpacks images.

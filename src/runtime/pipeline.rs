@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lanes ─ take ≤ commit_events_max ─▶ step (shards in parallel) ─▶ channel of 1 ─▶ keeper: commit ─▶ sinks
-//!   └─ read and decode ahead meanwhile
+//!   └─ read and decode ahead meanwhile, while a processor has nothing to judge
 //! ```
 //!
 //! The loop and the keeper overlap by one batch; when the keeper is behind, the loop waits, and batches grow to their
@@ -18,17 +18,20 @@ use super::journal::{Account, FilePosition, encode_items, pack_images};
 use super::keeper::{Commit, Images, KeepError};
 use super::recover::Together;
 use super::sink::{OutboxEntry, OutputKind};
-use super::source::{Decoded, Lane, Merge, Pull, SourceFault, Taken};
+use super::source::{Decoded, Lane, LaneCard, Merge, Pull, SourceFault, Taken};
 use crate::engine::connector::Connector;
 use crate::engine::desk::Item;
+use crate::engine::event::SubjectKey;
 use crate::engine::input::{Disposition, Input, Outcome};
 use crate::engine::province::Province;
 use crate::engine::reject::{Reject, RejectCode};
 use crate::engine::remark::Said;
 use crate::engine::rule::RuleSources;
+use crate::engine::shard::Shard;
 use crate::engine::time::EventTime;
 use crate::engine::warning::Message;
 use crate::engine::work::Sent;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -95,6 +98,7 @@ pub struct Pipeline {
     /// Whether records of supervision leave for the nation.
     pub is_reported: bool,
     merge: Merge,
+    lanes: Vec<LaneCard>,
     attempts: Arc<Attempts>,
     connectors: Vec<Arc<Connector>>,
     /// Bytes of the last images of everything, and of those of changed subjects since.
@@ -115,6 +119,7 @@ impl Pipeline {
             attempts,
             is_archived: false,
             is_reported: false,
+            lanes: merge.cards(),
             merge,
             connectors,
             full_bytes: 0,
@@ -128,7 +133,7 @@ impl Pipeline {
         &mut self,
         max: usize,
         clock: Option<EventTime>,
-        watch: impl FnOnce(&Province, &Stepped),
+        watch: impl FnOnce(&Province, &Stepped) + Send,
     ) -> Result<(Pull, Option<Stepped>), PipelineError> {
         let max = self.attempts.batch_max(max);
         let mut taken: Vec<Taken> = Vec::with_capacity(max);
@@ -138,16 +143,16 @@ impl Pipeline {
         }
         let attempts = Arc::clone(&self.attempts);
         let _working = attempts.working(self.merge.work(&taken));
-        let stepped = self.step(&taken, clock);
-        watch(&self.province, &stepped);
+        let stepped = self.step(&taken, clock, watch);
         Ok((pull, Some(stepped)))
     }
 
-    fn step(&mut self, taken: &[Taken], clock: Option<EventTime>) -> Stepped {
-        let mut stepped = Stepped {
-            records: taken.len(),
-            ..Stepped::default()
-        };
+    fn step(
+        &mut self,
+        taken: &[Taken],
+        clock: Option<EventTime>,
+        watch: impl FnOnce(&Province, &Stepped) + Send,
+    ) -> Stepped {
         let mut inputs: Vec<Input> = Vec::with_capacity(taken.len() + 1);
         let mut prepared = Vec::with_capacity(taken.len());
         inputs.extend(clock.map(Input::Clock));
@@ -158,17 +163,115 @@ impl Pipeline {
                 prepared.push(one.clone());
             }
         }
-        let before = self.province.globals.seq;
-        let (province, merge) = (&mut self.province, &mut self.merge);
         let is_ahead = !self.attempts.is_careful();
-        let (outcome, ()) = rayon::join(
-            || province.step(&inputs, &prepared, &Together),
+        let books = Books {
+            connectors: &self.connectors,
+            lanes: &self.lanes,
+            is_archived: self.is_archived,
+            is_reported: self.is_reported,
+        };
+        let (province, merge) = (&mut self.province, &mut self.merge);
+        let (stepped, ()) = rayon::join(
+            || {
+                let before = province.globals.seq;
+                let outcome = province.step(&inputs, &prepared, &Together);
+                let stepped = books.stepped((taken, inputs), before, outcome);
+                watch(province, &stepped);
+                stepped
+            },
             || {
                 if is_ahead {
                     merge.read_ahead();
                 }
             },
         );
+        stepped
+    }
+
+    /// Images of what changed; of everything at first, and when what was written since is twice as much, so that the store
+    /// does not grow with the age of the run.
+    pub fn checkpoint(&mut self) -> Images {
+        let is_full = self.full_bytes.saturating_mul(PARTIAL_SHARE_MAX) <= self.partial_bytes;
+        self.images(is_full)
+    }
+
+    /// Images of the subjects that changed since the last time, or of all.
+    fn images(&mut self, is_full: bool) -> Images {
+        let base = self.province.globals.clone();
+        let mut blocks = VecDeque::new();
+        let of_shard = |shard: &mut Shard| {
+            let dirty = shard.drain_dirty();
+            if is_full { shard.keys() } else { dirty }
+        };
+        let shards = self.province.shards_mut().par_iter_mut().with_max_len(1);
+        let keys: Vec<Vec<Arc<SubjectKey>>> = shards.map(of_shard).collect();
+        for (shard, keys) in self.province.shards().iter().zip(keys) {
+            if is_full {
+                shard.foresee();
+            }
+            let parts = keys.par_chunks(BLOCK_SUBJECTS);
+            let packed: Vec<Vec<u8>> = parts
+                .map_init(Vec::new, |room, part| {
+                    pack_images(part.iter().filter_map(|key| shard.get(key)), room)
+                })
+                .collect();
+            blocks.extend(packed.into_iter().map(|block| (b'g', block)));
+        }
+        let changed = self.province.desk_mut().drain_dirty();
+        let desk = self.province.desk();
+        let items: Vec<&Item> = if is_full {
+            desk.items().collect()
+        } else {
+            changed.iter().filter_map(|key| desk.get(key)).collect()
+        };
+        blocks.extend(
+            items
+                .chunks(BLOCK_SUBJECTS)
+                .map(|part| (b'c', encode_items(part))),
+        );
+        let bytes = blocks.iter().map(|(_, block)| block.len()).sum();
+        if is_full {
+            (self.full_bytes, self.partial_bytes) = (bytes, 0);
+        } else {
+            self.partial_bytes = self.partial_bytes.saturating_add(bytes);
+        }
+        Images {
+            base,
+            blocks,
+            is_full,
+        }
+    }
+
+    /// A commit that puts a rule set into force, at its place in the journal.
+    pub fn adopt(hash: &str, sources: RuleSources, outcome: &Outcome) -> Commit {
+        Commit {
+            entries: entries_of(outcome),
+            rules: Some((hash.to_owned(), sources)),
+            ..Commit::default()
+        }
+    }
+}
+
+/// What a stepped batch is written up with.
+struct Books<'a> {
+    connectors: &'a [Arc<Connector>],
+    lanes: &'a [LaneCard],
+    is_archived: bool,
+    is_reported: bool,
+}
+
+impl Books<'_> {
+    /// The batch as it goes to the keeper; the first of its inputs has the number after `before`.
+    fn stepped(
+        &self,
+        (taken, inputs): (&[Taken], Vec<Input>),
+        before: u64,
+        outcome: Outcome,
+    ) -> Stepped {
+        let mut stepped = Stepped {
+            records: taken.len(),
+            ..Stepped::default()
+        };
         if self.is_archived {
             stepped.commit.archived = archived(before, &inputs, &outcome.dispositions);
         }
@@ -190,6 +293,7 @@ impl Pipeline {
         reason = "one row or step after the other; splitting would hide the order"
     )]
     fn account(&self, taken: &[Taken], outcome: &Outcome, stepped: &mut Stepped) {
+        let card = |lane: usize| self.lanes.get(lane);
         let mut dispositions = outcome.dispositions.iter();
         let mut positions: BTreeMap<(usize, &str), FilePosition> = BTreeMap::new();
         for (lane, record) in taken {
@@ -202,7 +306,7 @@ impl Pipeline {
             let Some(result) = &record.result else {
                 continue;
             };
-            let connector = self.connectors.get(self.merge.connector(*lane));
+            let connector = card(*lane).and_then(|card| self.connectors.get(card.connector));
             // Events that another process has decoded have no connector here.
             let id = connector.map_or("event", |c| c.id());
             let account = match stepped.accounts.get_mut(id) {
@@ -281,71 +385,10 @@ impl Pipeline {
         }
         stepped.commit.positions = positions
             .into_iter()
-            .filter(|((lane, _), _)| self.merge.is_durable(*lane))
-            .map(|((lane, file), to)| (self.merge.name(lane).to_owned(), file.to_owned(), to))
+            .filter_map(|((lane, file), to)| Some((card(lane)?, file, to)))
+            .filter(|(card, ..)| card.is_durable)
+            .map(|(card, file, to)| (card.name.clone(), file.to_owned(), to))
             .collect();
-    }
-
-    /// Images of what changed; of everything at first, and when what was written since is twice as much, so that the store
-    /// does not grow with the age of the run.
-    pub fn checkpoint(&mut self) -> Images {
-        let is_full = self.full_bytes.saturating_mul(PARTIAL_SHARE_MAX) <= self.partial_bytes;
-        self.images(is_full)
-    }
-
-    /// Images of the subjects that changed since the last time, or of all.
-    fn images(&mut self, is_full: bool) -> Images {
-        let base = self.province.globals.clone();
-        let mut blocks = VecDeque::new();
-        let mut dirty = Vec::new();
-        for shard in self.province.shards_mut() {
-            dirty.push(shard.drain_dirty());
-        }
-        for (shard, dirty) in self.province.shards().iter().zip(dirty) {
-            if is_full {
-                shard.foresee();
-            }
-            let keys = if is_full { shard.keys() } else { dirty };
-            let packed: Vec<Vec<u8>> = {
-                use rayon::prelude::*;
-                keys.par_chunks(BLOCK_SUBJECTS)
-                    .map(|part| pack_images(part.iter().filter_map(|key| shard.get(key))))
-                    .collect()
-            };
-            blocks.extend(packed.into_iter().map(|block| (b'g', block)));
-        }
-        let changed = self.province.desk_mut().drain_dirty();
-        let desk = self.province.desk();
-        let items: Vec<&Item> = if is_full {
-            desk.items().collect()
-        } else {
-            changed.iter().filter_map(|key| desk.get(key)).collect()
-        };
-        blocks.extend(
-            items
-                .chunks(BLOCK_SUBJECTS)
-                .map(|part| (b'c', encode_items(part))),
-        );
-        let bytes = blocks.iter().map(|(_, block)| block.len()).sum();
-        if is_full {
-            (self.full_bytes, self.partial_bytes) = (bytes, 0);
-        } else {
-            self.partial_bytes = self.partial_bytes.saturating_add(bytes);
-        }
-        Images {
-            base,
-            blocks,
-            is_full,
-        }
-    }
-
-    /// A commit that puts a rule set into force, at its place in the journal.
-    pub fn adopt(hash: &str, sources: RuleSources, outcome: &Outcome) -> Commit {
-        Commit {
-            entries: entries_of(outcome),
-            rules: Some((hash.to_owned(), sources)),
-            ..Commit::default()
-        }
     }
 }
 

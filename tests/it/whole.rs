@@ -216,7 +216,11 @@ fn images_do_not_pile_up_over_a_long_run() {
     .unwrap();
     let recovered = recover(&store, usize::MAX).unwrap().unwrap();
     let shards = recovered.province.shards().iter();
-    let all = pack_images(shards.flat_map(fenghuo::engine::shard::Shard::subjects)).len();
+    let all = pack_images(
+        shards.flat_map(fenghuo::engine::shard::Shard::subjects),
+        &mut Vec::new(),
+    )
+    .len();
     assert!(60 < runs, "images were written often: {runs} blocks");
     // The last images of all, twice as much of what changed since, and a run that is being written.
     assert!(

@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 /// What is kept of a record that is too long: one byte more than a dead letter holds, so that it shows as cut.
 const FRONT_BYTES: usize = crate::runtime::dlq::BYTES_MAX + 1;
-/// With fewer decoded records than these ready, more are read while what was taken is judged.
-const AHEAD: usize = 2_048;
+/// So many decoded records are ready at least, if they are there, while what was taken is judged; more if more are taken at a time.
+const AHEAD_MIN: usize = 512;
 
 /// What a file lane is made of.
 #[derive(Debug, Clone)]
@@ -59,6 +59,10 @@ pub struct FileLane {
     finished: BTreeMap<String, u64>,
     open: Option<Open>,
     ready: VecDeque<Decoded>,
+    /// Records decoded since more were read ahead, and those that were ready then.
+    fresh: usize,
+    /// How many are taken at a time, of late.
+    taken: usize,
     last_arrival: EventTime,
 }
 
@@ -119,6 +123,8 @@ impl FileLane {
             finished: BTreeMap::new(),
             open: None,
             ready: VecDeque::new(),
+            fresh: 0,
+            taken: 0,
             last_arrival: EventTime::MIN,
         }
     }
@@ -289,6 +295,7 @@ impl FileLane {
             let decode = || decoder.decode(bytes, now).map(Prepared::new);
             attempts.on(spot, decode)?
         });
+        self.fresh = self.fresh.saturating_add(raws.len());
         for (raw, result) in raws.into_iter().zip(results) {
             if let Ok(prepared) = &result {
                 self.last_arrival = prepared.event.arrived_at;
@@ -444,9 +451,15 @@ impl Lane for FileLane {
             .open
             .as_ref()
             .is_some_and(|open| open.name.as_ref() != "-");
-        if is_file && self.ready.len() < AHEAD {
-            self.read_block()?;
+        let taken = self.fresh.saturating_sub(self.ready.len());
+        // What is taken at a time changes from one time to the next.
+        self.taken = taken.max(self.taken.saturating_sub(self.taken / 8));
+        let wanted = self.taken.saturating_add(self.taken / 4).max(AHEAD_MIN);
+        while is_file && self.ready.len() < wanted && self.read_block()? {
+            // Judging comes first: what is read ahead fills the time in which a processor would have nothing to do.
+            while rayon::yield_now() == Some(rayon::Yield::Executed) {}
         }
+        self.fresh = self.ready.len();
         Ok(())
     }
 

@@ -25,6 +25,17 @@ impl fmt::Debug for Merge {
     }
 }
 
+/// What is to be known of a lane while it reads ahead.
+#[derive(Debug, Clone)]
+pub struct LaneCard {
+    /// Its name.
+    pub name: String,
+    /// The place of its connector.
+    pub connector: usize,
+    /// Whether its positions are worth keeping.
+    pub is_durable: bool,
+}
+
 /// A record with the lane that it came from.
 pub type Taken = (usize, Decoded);
 
@@ -54,6 +65,21 @@ impl Merge {
         self.lanes.get(lane).is_some_and(|lane| lane.is_durable())
     }
 
+    /// The connector of a lane.
+    pub fn connector(&self, lane: usize) -> usize {
+        self.lanes.get(lane).map_or(0, |lane| lane.connector())
+    }
+
+    /// The cards of all lanes.
+    pub fn cards(&self) -> Vec<LaneCard> {
+        let card = |lane| LaneCard {
+            name: self.name(lane).to_owned(),
+            connector: self.connector(lane),
+            is_durable: self.is_durable(lane),
+        };
+        (0..self.lanes.len()).map(card).collect()
+    }
+
     /// What it is to judge what was taken: one record, if that may matter, or a batch.
     pub fn work(&self, taken: &[Taken]) -> Work {
         let one = match taken {
@@ -63,11 +89,6 @@ impl Merge {
             _ => None,
         };
         one.map_or(Work::Batch, Work::Step)
-    }
-
-    /// The connector of a lane.
-    pub fn connector(&self, lane: usize) -> usize {
-        self.lanes.get(lane).map_or(0, |lane| lane.connector())
     }
 
     /// Takes up to `max` records. Merged lanes give the record that arrived first, of equals the one of the earlier

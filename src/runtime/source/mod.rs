@@ -4,7 +4,7 @@
 //! on in their own order with their place. Lanes with `order = "event-time"` are merged by the arrival time of their next
 //! record; that order depends on the records alone, not on when they were read.
 //!
-//! bounds   [`BLOCK_BYTES`] a read, [`READY_MAX`] decoded records of it; a file that reads ahead has at most a quarter more
+//! bounds   [`BLOCK_BYTES`] a read, [`READY_MAX`] decoded records of it; a file that reads ahead has at most as much more, as many as are taken at a time and a quarter more
 //! errors   what is wrong with a record is a [`Reject`] with its place; what is wrong with a file is a [`SourceFault`]
 
 mod files;
@@ -15,7 +15,7 @@ mod pushed;
 
 pub use files::{FileLane, FileLaneSpec};
 pub use lane::{Decoded, Lane, Pull, Refill};
-pub use merge::{Merge, Taken};
+pub use merge::{LaneCard, Merge, Taken};
 pub use pushed::{PushLane, PushQueue, Pushed};
 
 use std::path::PathBuf;
