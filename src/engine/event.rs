@@ -28,7 +28,7 @@ pub enum Value {
     /// An exact decimal number: money in yuan, a ratio.
     Decimal(#[serde(with = "rust_decimal::serde::str")] Decimal),
     /// Text, at most 1,024 bytes.
-    Text(Box<str>),
+    Text(CompactString),
     /// A time and how exactly it is known.
     Time(EventTime, Precision),
     /// Several codes or words, at most 64.
@@ -307,9 +307,9 @@ impl Fields {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The source system's code (`cd_source` or the connector's own).
-    pub source: Box<str>,
+    pub source: CompactString,
     /// The record's key in that system (`cd_id`).
-    pub record_id: Box<str>,
+    pub record_id: CompactString,
     /// The source's own time of this version, ms since 1970-01-01 UTC, or another number that grows (`cd_time`).
     pub version: i64,
     /// What the source did.
@@ -399,6 +399,12 @@ mod tests {
     use super::*;
     use crate::engine::schema::field;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_value_is_no_larger_than_a_text() {
+        assert_eq!(size_of::<Value>(), size_of::<CompactString>());
+        assert_eq!(size_of::<(Field, Value)>(), 32);
+    }
 
     const SOME: [Field; 5] = [
         field::name,

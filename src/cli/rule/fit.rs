@@ -183,7 +183,7 @@ impl Wanted {
             Value::Bool(is) => is,
             Value::Int(number) => 0 < number,
             Value::Decimal(number) => number.is_sign_positive() && !number.is_zero(),
-            Value::Text(text) => text.as_ref() == "属实",
+            Value::Text(text) => text == "属实",
             Value::Time(..) => true,
             Value::List(list) => !list.is_empty(),
         };

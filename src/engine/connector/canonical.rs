@@ -20,6 +20,7 @@ use super::super::time::{EventTime, Precision};
 use super::coerce::{LIST_ITEMS_MAX, kept};
 use super::json::{Json, Scanner};
 use super::{moment, subjects, text};
+use compact_str::CompactString;
 use rust_decimal::Decimal;
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -165,8 +166,8 @@ fn not(what: &str, given: &str, expected: &str) -> Reject {
 /// An event while its keys are read.
 #[derive(Default)]
 struct Draft {
-    source: Option<Box<str>>,
-    record_id: Option<Box<str>>,
+    source: Option<CompactString>,
+    record_id: Option<CompactString>,
     version: i64,
     op: Op,
     stream: Option<Stream>,
@@ -309,7 +310,7 @@ impl Draft {
     }
 }
 
-fn id(key: &str, text: &str) -> Result<Box<str>, Reject> {
+fn id(key: &str, text: &str) -> Result<CompactString, Reject> {
     let id = kept(text)
         .map_err(|problem| Reject::new(problem.code, format!("{key}: {}", problem.what)))?;
     if id.is_empty() || KEY_BYTES_MAX < id.len() {
@@ -362,7 +363,8 @@ fn typed(field: Field, raw: Raw<'_>) -> Result<Option<Value>, Reject> {
                     field.name()
                 )));
             }
-            let items: Result<Vec<_>, _> = items.iter().map(|item| keep(item)).collect();
+            let items = items.iter().map(|item| keep(item).map(Into::into));
+            let items: Result<Vec<_>, _> = items.collect();
             Value::List(items?.into())
         }
         (_, Raw::Bool(_) | Raw::Number(_) | Raw::Text(_) | Raw::List(_)) => {

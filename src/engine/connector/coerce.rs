@@ -17,6 +17,7 @@ use super::super::time::{EventTime, Precision};
 use super::cell::Cell;
 use super::moment::{self, Moment};
 use super::text::{TEXT_BYTES_MAX, Words, clean, free};
+use compact_str::CompactString;
 use rust_decimal::Decimal;
 use std::borrow::Cow;
 
@@ -188,7 +189,7 @@ impl Coercion {
                 words.mark(text, &mut found);
                 return Ok((!found.is_empty()).then(|| Value::List(words.named(found))));
             }
-            Self::Presence { filled, .. } => Value::Text(filled.clone()),
+            Self::Presence { filled, .. } => Value::Text((**filled).into()),
             Self::Region => return Ok(region::normalise(text).map(|code| Value::Text(code.into()))),
             Self::Industry { unknown } => match industry::normalise(text) {
                 Some(code) => Value::Text(code.into()),
@@ -247,7 +248,7 @@ impl Coercion {
                 let items: Vec<&str> = items.collect();
                 let gravest = order.iter().find(|word| items.contains(&&***word));
                 match (gravest, items.first()) {
-                    (Some(word), _) => Ok(Some(Value::Text(word.clone()))),
+                    (Some(word), _) => Ok(Some(Value::Text((**word).into()))),
                     (None, Some(first)) => Ok(Some(Value::Text(kept(first)?))),
                     (None, None) => Ok(None),
                 }
@@ -258,7 +259,7 @@ impl Coercion {
 }
 
 /// Text for an id or a name as a field keeps it.
-pub(super) fn kept(text: &str) -> Result<Box<str>, Problem> {
+pub(super) fn kept(text: &str) -> Result<CompactString, Problem> {
     let text = clean(text)
         .map_err(|code| problem(code, "text with a control character (send it without)"))?;
     if TEXT_BYTES_MAX < text.len() {
@@ -283,7 +284,7 @@ fn list<'t>(items: impl Iterator<Item = &'t str>) -> Made {
     let mut beyond = 0_usize;
     for item in items {
         if kept_items.len() < LIST_ITEMS_MAX - 1 {
-            kept_items.push(kept(item)?);
+            kept_items.push(kept(item)?.into());
         } else {
             beyond += 1;
         }
@@ -392,7 +393,7 @@ fn truth(text: &str, yes: &[Box<str>], no: &[Box<str>], unknown: Unknown) -> Mad
 fn code(text: &str, table: &[(Box<str>, Box<str>)], unknown: Unknown) -> Made {
     let text = text.trim();
     if let Ok(at) = table.binary_search_by(|(code, _)| (**code).cmp(text)) {
-        return Ok(table.get(at).map(|(_, word)| Value::Text(word.clone())));
+        return Ok(table.get(at).map(|(_, word)| Value::Text((**word).into())));
     }
     match unknown {
         Unknown::Keep => Ok(Some(Value::Text(kept(text)?))),
@@ -404,7 +405,7 @@ fn code(text: &str, table: &[(Box<str>, Box<str>)], unknown: Unknown) -> Made {
     }
 }
 
-fn digits(text: &str, length: Option<usize>) -> Result<Box<str>, Problem> {
+fn digits(text: &str, length: Option<usize>) -> Result<CompactString, Problem> {
     let code = identity::normalise(text);
     let fits = code.bytes().all(|b| b.is_ascii_digit())
         && length.is_none_or(|length| code.len() == length)

@@ -16,6 +16,7 @@ use super::personal::{Personal, PersonalKey, mask};
 use super::plan::{FieldSource, Missing, Plan, Read, When};
 use super::subjects::{self, Individuals};
 use super::{Connector, text};
+use compact_str::{CompactString, format_compact};
 
 /// The longest id of a record, in bytes.
 const ID_BYTES_MAX: usize = 96;
@@ -57,8 +58,8 @@ impl Mapping<'_, '_> {
         let record = &self.plan.record;
         self.check_live()?;
         let source = match record.source_slot {
-            Some(slot) => format!("{}:{}", record.source, self.source_code(slot)?).into(),
-            None => record.source.clone(),
+            Some(slot) => format_compact!("{}:{}", record.source, self.source_code(slot)?),
+            None => record.source.as_ref().into(),
         };
         let record_id = self.record_id()?;
         let op = self.op()?;
@@ -122,7 +123,7 @@ impl Mapping<'_, '_> {
         column.and_then(|column| column.personal)
     }
 
-    fn part_of_id(&self, slot: Slot) -> Result<Box<str>, Reject> {
+    fn part_of_id(&self, slot: Slot) -> Result<CompactString, Reject> {
         let Some(cell) = filled(self.row.get(slot), &[]) else {
             let message = format!("column {:?} is empty: no identity", self.column(slot));
             return Err(Reject::new(RejectCode::MissingField, message));
@@ -142,7 +143,7 @@ impl Mapping<'_, '_> {
     }
 
     /// The sender's code within the feed: cells of at most 32 bytes.
-    fn source_code(&self, slot: Slot) -> Result<Box<str>, Reject> {
+    fn source_code(&self, slot: Slot) -> Result<CompactString, Reject> {
         let code = self.part_of_id(slot)?;
         if SOURCE_BYTES_MAX < code.len() {
             let message = format!("column {:?} is longer than 32 bytes", self.column(slot));
@@ -151,7 +152,7 @@ impl Mapping<'_, '_> {
         Ok(code)
     }
 
-    fn record_id(&self) -> Result<Box<str>, Reject> {
+    fn record_id(&self) -> Result<CompactString, Reject> {
         let slots = &self.plan.record.id;
         if let [slot] = **slots {
             return self.part_of_id(slot);
@@ -324,7 +325,7 @@ impl Mapping<'_, '_> {
                     .coerced(coercion, slot, cell)
                     .map_err(|problem| self.refuse(name, slot, cell, &problem))?,
                 None => match coercion {
-                    Coercion::Presence { empty, .. } => Some(Value::Text(empty.clone())),
+                    Coercion::Presence { empty, .. } => Some(Value::Text((**empty).into())),
                     _ => None,
                 },
             },

@@ -181,7 +181,7 @@ fn field_value(wanted: FieldType, given: &Dynamic) -> Option<Value> {
             let items: Option<Vec<Box<str>>> = items
                 .iter()
                 .take(64)
-                .map(|item| kept(&text(item)?).ok())
+                .map(|item| kept(&text(item)?).ok().map(Into::into))
                 .collect();
             items.map(|items| Value::List(items.into()))
         }

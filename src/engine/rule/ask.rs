@@ -111,7 +111,7 @@ fn fits(held: &ValueRef<'_>, wanted: &Value) -> bool {
         (ValueRef::Bool(held), Value::Bool(wanted)) => held == wanted,
         (ValueRef::Int(held), Value::Int(wanted)) => held == wanted,
         (ValueRef::Decimal(held), Value::Decimal(wanted)) => held == wanted,
-        (ValueRef::Text(held), Value::Text(wanted)) => *held == wanted.as_ref(),
+        (ValueRef::Text(held), Value::Text(wanted)) => *held == wanted.as_str(),
         (ValueRef::Time(held, _), Value::Time(wanted, _)) => held == wanted,
         (ValueRef::List(held), Value::List(wanted)) => {
             wanted.iter().any(|entry| held.contains(&entry.as_ref()))

@@ -54,7 +54,7 @@ pub(super) fn to_dynamic(value: &Value) -> Dynamic {
         Value::Bool(value) => Dynamic::from(*value),
         Value::Int(value) => Dynamic::from(*value),
         Value::Decimal(value) => Dynamic::from(*value),
-        Value::Text(value) => value.as_ref().into(),
+        Value::Text(value) => value.as_str().into(),
         Value::Time(time, _) => Dynamic::from(*time),
         Value::List(values) => {
             let values: Array = values.iter().map(|v| v.as_ref().into()).collect();

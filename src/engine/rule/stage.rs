@@ -127,7 +127,7 @@ impl Stage {
     /// Takes a fact back; `had_something` is whether the rule had said something before.
     pub(super) fn withdraw(&mut self, id: &str, had_something: bool) -> bool {
         let before = self.events.len();
-        self.events.retain(|event| event.record_id.as_ref() != id);
+        self.events.retain(|event| event.record_id != id);
         self.had_something |= had_something;
         self.events.len() < before
     }

@@ -62,8 +62,8 @@ fn value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::Bool),
         prop_oneof![any::<i64>(), -3_i64..300].prop_map(Value::Int),
         decimal().prop_map(Value::Decimal),
-        text().prop_map(Value::Text),
-        text().prop_map(Value::Text),
+        text().prop_map(|text| Value::Text(text.into())),
+        text().prop_map(|text| Value::Text(text.into())),
         (time(), precision()).prop_map(|(time, precision)| Value::Time(time, precision)),
         prop::collection::vec(text(), 0..5).prop_map(|list| Value::List(list.into())),
     ]
@@ -89,7 +89,7 @@ prop_compose! {
             fields.set(Field::at_row(row), value);
         }
         Event {
-            source, record_id, version, op, stream: Stream::Complaint, occurred_at, precision, arrived_at,
+            source: source.into(), record_id: record_id.into(), version, op, stream: Stream::Complaint, occurred_at, precision, arrived_at,
             validity: Validity::Valid, subjects, fields,
         }
     }
