@@ -73,7 +73,7 @@ fn change(what: &str, province: &mut Province, sources: RuleSources) -> Result<(
     let failed = tests.iter().filter(|test| !test.is_passed()).count();
     let set = Arc::new(set);
     let watch = Stopwatch::start();
-    let outcome = province.change_rules(&set);
+    let outcome = province.change_rules(&set, &Together);
     let changing = watch.elapsed_us();
     let watch = Stopwatch::start();
     let commit = Pipeline::adopt(set.hash(), sources, &outcome);

@@ -10,10 +10,10 @@
 //! that all rules share are others ([`super::moved`]); for all others nothing changes.
 //!
 //! cost     one step over the places of all subjects, and what there is to say of those that are looked at; one pass over all
-//!          subjects when a rule catches up
+//!          subjects when a rule catches up. Shards do it side by side if the crew does
 
 use super::episode::{Step, Transition};
-use super::input::{Globals, Outcome};
+use super::input::{Crew, Globals, Outcome};
 use super::judge::Court;
 use super::moved::Moved;
 use super::province::Province;
@@ -26,8 +26,11 @@ use super::shard::{Shard, retention_ms};
 use super::subject::state::{Core, Status, Subject};
 use super::time::EventTime;
 use super::warning::Message;
-use super::work::{Outputs, collect};
+use super::work::{Outputs, add, collect};
 use std::sync::Arc;
+
+/// After so many subjects those that were looked at may rest again: a rule that catches up looks at all there are.
+const REST_EVERY: usize = 4_096;
 
 /// What a rule that comes into force has to catch up with.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +43,7 @@ struct Catch {
 
 impl Province {
     /// Puts another rule set into force. What ends or is judged anew leaves as usual.
-    pub fn change_rules(&mut self, set: &Arc<RuleSet>) -> Outcome {
+    pub fn change_rules(&mut self, set: &Arc<RuleSet>, crew: &dyn Crew) -> Outcome {
         let old = Arc::clone(self.set());
         let mut globals = self.globals.clone();
         let clock = self.clock();
@@ -81,7 +84,7 @@ impl Province {
                 catches.extend(self.enter(at, (manifest, before.is_some()), clock));
             }
         }
-        let (outputs, filled) = self.catch_up(&old, &catches);
+        let (outputs, filled) = self.catch_up(&old, &catches, crew);
         for (conduct, count) in self.globals.conduct.iter_mut().zip(filled) {
             if 0 < count {
                 conduct.filled = count;
@@ -97,7 +100,12 @@ impl Province {
     }
 
     /// Individuals first, then what collectives count of them, then collectives; with how many anchors each rule was filled.
-    fn catch_up(&mut self, old: &RuleSet, catches: &[Catch]) -> (Vec<Outputs>, Vec<u64>) {
+    fn catch_up(
+        &mut self,
+        old: &RuleSet,
+        catches: &[Catch],
+        crew: &dyn Crew,
+    ) -> (Vec<Outputs>, Vec<u64>) {
         let (seq, set) = (self.globals.seq, Arc::clone(self.set()));
         let moved = Moved::between(old, &set);
         let suspended = self.suspensions().to_vec();
@@ -116,11 +124,16 @@ impl Province {
             if is_collective {
                 self.recount(old);
             }
-            for shard in self.shards_mut() {
+            let place = (seq, is_collective);
+            outputs.extend(crew.each(self.shards_mut(), &|_, shard| {
                 let mut out = Outputs::default();
-                let place = (seq, is_collective);
-                shard.adopt(&court, place, (&moved, catches), (&mut filled, &mut out));
-                outputs.push(out);
+                shard.adopt(&court, place, (&moved, catches), &mut out);
+                out
+            }));
+        }
+        for out in &outputs {
+            for (total, count) in filled.iter_mut().zip(&out.filled) {
+                *total = total.saturating_add(*count);
             }
         }
         (outputs, filled)
@@ -185,7 +198,7 @@ impl Shard {
         court: &Court<'_>,
         place: (u64, bool),
         (moved, catches): (&Moved<'_>, &[Catch]),
-        (filled, out): (&mut [u64], &mut Outputs),
+        out: &mut Outputs,
     ) {
         let mut keys = if catches.is_empty() {
             self.concerned(moved)
@@ -193,7 +206,10 @@ impl Shard {
             self.keys()
         };
         keys.retain(|key| key.kind.is_collective() == place.1);
-        for key in keys {
+        for (number, key) in keys.into_iter().enumerate() {
+            if number.is_multiple_of(REST_EVERY) {
+                self.lay_to_rest();
+            }
             let subject = self.subject_mut(&key);
             let was_known = remark::is_known(subject);
             let retired = retire(court, subject);
@@ -220,8 +236,8 @@ impl Shard {
                 let was_known = remark::is_known(subject);
                 for catch in catches.iter().filter(|c| c.is_filling == is_filling) {
                     let count = court.judge_again(subject, catch.rule, catch.since, &mut sentence);
-                    if let Some(filled) = filled.get_mut(catch.rule).filter(|_| is_filling) {
-                        *filled = filled.saturating_add(count);
+                    if is_filling {
+                        add(&mut out.filled, catch.rule, count);
                     }
                 }
                 let messages = settle(&court, subject, &sentence);
@@ -241,6 +257,7 @@ impl Shard {
             }
             self.schedule(court, &key);
         }
+        self.lay_to_rest();
     }
 }
 

@@ -122,7 +122,7 @@ impl Shard {
         self.rest.resting
     }
 
-    fn lay_to_rest(&mut self) {
+    pub(super) fn lay_to_rest(&mut self) {
         if self.rest.warm.len() <= self.rest.warm_max {
             return;
         }

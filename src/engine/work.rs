@@ -148,6 +148,8 @@ pub struct Outputs {
     pub seats: Vec<u64>,
     /// How often each rule was called beside that, by place in the set; who is beyond the end was not.
     pub calls: Vec<u64>,
+    /// How many anchors of each rule were judged to fill it back over the past, by place in the set.
+    pub filled: Vec<u64>,
     /// How many judgements were held to the interpreter.
     pub checked: u64,
     /// Those that it contradicts.

@@ -121,7 +121,7 @@ pub fn recover_with(
     read_chunks(store, b'j', &mut |number, bytes| {
         if head.journal_from <= number && number <= head.commit {
             while let Some((_, set)) = changes.next_if(|(at, _)| *at < number) {
-                province.change_rules(set);
+                province.change_rules(set, &Together);
             }
             let inputs = decode_inputs(number, &bytes)?;
             replayed += u64::try_from(inputs.len()).unwrap_or(0);
@@ -131,7 +131,7 @@ pub fn recover_with(
         Ok(())
     })?;
     for (_, set) in changes {
-        province.change_rules(set);
+        province.change_rules(set, &Together);
     }
     let waiting = read_waiting(store, &head)?;
     Ok(Some(Recovered {

@@ -24,7 +24,7 @@ use super::kafka::tally::Tally;
 use super::keeper::{Commit, Delivery, KeepError, Keeper};
 use super::logging::chain;
 use super::pipeline::{Pipeline, PipelineError, Receipt, Stepped};
-use super::recover::{RecoverError, Recovered, recover_with};
+use super::recover::{RecoverError, Recovered, Together, recover_with};
 use super::sink::{OutputKind, Sink};
 use super::source::{Lane, Pull};
 use super::spill::{Spill, SpillError, guarded};
@@ -260,7 +260,7 @@ fn run_until(job: Job, stop: &AtomicBool, watch: &dyn Watch) -> Result<Report, R
         let outcome = if head.commit == 0 {
             Outcome::default()
         } else {
-            pipeline.province.change_rules(&set)
+            pipeline.province.change_rules(&set, &Together)
         };
         watch.adopted(&outcome);
         if 0 < head.commit {
@@ -496,7 +496,7 @@ fn adopt(
         }
     };
     if set.hash() != pipeline.province.set().hash() {
-        let outcome = pipeline.province.change_rules(&set);
+        let outcome = pipeline.province.change_rules(&set, &Together);
         watch.adopted(&outcome);
         let commit = Pipeline::adopt(set.hash(), sources, &outcome);
         let parcel = Parcel {

@@ -15,7 +15,7 @@ use fenghuo::runtime::bundle;
 use fenghuo::runtime::journal::{FORMAT, Head, put_head, read_changes, read_head};
 use fenghuo::runtime::keeper::{Commit, Keeper, RUN_BYTES_MAX};
 use fenghuo::runtime::pipeline::Pipeline;
-use fenghuo::runtime::recover::recover;
+use fenghuo::runtime::recover::{Together, recover};
 use fenghuo::runtime::spill::Spill;
 use fenghuo::runtime::store::{Batch, MemoryStore, Store};
 use std::sync::Arc;
@@ -98,7 +98,7 @@ fn go_through(imaged: Option<Imaged>) -> Vec<String> {
         let outcome = if part == 0 {
             Outcome::default()
         } else {
-            pipeline.province.change_rules(&set)
+            pipeline.province.change_rules(&set, &Alone)
         };
         said.extend(told(&outcome));
         let commit = Pipeline::adopt(set.hash(), sources.clone(), &outcome);
@@ -184,8 +184,11 @@ fn subjects_at_rest_are_told_the_same() {
         let mut changed = Vec::new();
         for (part, sources) in rules.iter().enumerate() {
             if part != 0 {
-                let outcome = province.change_rules(&loaded(sources));
+                let before = province.resting().count();
+                let outcome = province.change_rules(&loaded(sources), &Together);
                 changed.extend(told(&outcome));
+                // Who was looked at rests again.
+                assert_eq!(province.resting().count(), before);
             }
             let (inputs, prepared) = inputs_of(part);
             said.extend(told(&province.step(&inputs, &prepared, &Alone)));

@@ -3,6 +3,7 @@
 use crate::province::{Package, fenghuo};
 use fenghuo::engine::event::SubjectKey;
 use fenghuo::engine::explain::{Place, account, distances, reproduce};
+use fenghuo::engine::input::{Alone, Input};
 use fenghuo::engine::judge::Court;
 use fenghuo::engine::province::Province;
 use fenghuo::engine::rule::RuleSet;
@@ -212,7 +213,6 @@ fn change_rule(package: &Package, id: &str) -> PathBuf {
 #[test]
 fn a_silent_rule_says_what_stopped_it_and_how_far_it_is() {
     use fenghuo::engine::event::{Event, Fields, Op, Validity};
-    use fenghuo::engine::input::{Alone, Input};
     use fenghuo::engine::record::Prepared;
     use fenghuo::engine::schema::Stream;
     use fenghuo::engine::time::{EventTime, Precision};
@@ -281,7 +281,6 @@ fn test_b() {{ let t = scenario(); t.add("penalty", "2026-01-01", #{{ amount: 99
 /// A subject of one penalty, with this fine, judged by a rule for fines from 10,000 on.
 fn fined(amount: i64) -> (Arc<RuleSet>, Province, SubjectKey) {
     use fenghuo::engine::event::{Event, Fields, Op, Validity, Value};
-    use fenghuo::engine::input::{Alone, Input};
     use fenghuo::engine::record::Prepared;
     use fenghuo::engine::schema::{Stream, field};
     use fenghuo::engine::time::{EventTime, Precision};
@@ -350,7 +349,7 @@ fn warning_of(province: &Province, subject: &Subject) -> String {
 #[test]
 fn a_warning_of_an_older_text_is_written_anew_by_that_text() {
     let (old, mut province, key) = fined(12_000);
-    province.change_rules(&large(20_000));
+    province.change_rules(&large(20_000), &Alone);
     let subject = province.subject(&key).unwrap();
     let id = warning_of(&province, &subject);
     let court = province.court();
@@ -388,7 +387,7 @@ fn a_warning_of_a_retired_rule_is_not_said_to_be_written_anew() {
     sources
         .files
         .retain(|(file, _)| file == "complaint/surge.rhai");
-    province.change_rules(&Arc::new(RuleSet::load(&sources).unwrap()));
+    province.change_rules(&Arc::new(RuleSet::load(&sources).unwrap()), &Alone);
     let subject = province.subject(&key).unwrap();
     let id = warning_of(&province, &subject);
     let again = reproduce(&province.court(), &[], &subject, &id).unwrap();

@@ -99,9 +99,9 @@ fn a_rule_that_keeps_failing_is_suspended_and_judges_what_it_owes_once_mended() 
     let owed = province.globals.conduct[1].debt;
     assert_eq!(owed, 16);
     // The same rules again change nothing; mended ones judge what is owed.
-    let same = province.change_rules(&set("ev.group_size < 3"));
+    let same = province.change_rules(&set("ev.group_size < 3"), &Alone);
     assert!(same.sent.is_empty() && province.globals.conduct[1].suspended_since.is_some());
-    let mended = province.change_rules(&set("(ev.group_size ?? 3) < 3"));
+    let mended = province.change_rules(&set("(ev.group_size ?? 3) < 3"), &Alone);
     assert_eq!(
         warned(&mended, "XX-002"),
         24,

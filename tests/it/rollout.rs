@@ -13,6 +13,7 @@ use fenghuo::engine::time::{DAY_MS, EventTime, Precision};
 use fenghuo::engine::warning::Message;
 use fenghuo::engine::work::Sent;
 use fenghuo::runtime::bundle;
+use fenghuo::runtime::recover::Together;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -131,7 +132,7 @@ fn a_rule_judges_from_its_coming_into_force() {
     let mut province = Province::new(set(vec![base()]), 2);
     step(&mut province, 0, &STORY);
     let clock = province.clock();
-    let adopted = province.change_rules(&set(vec![base(), rule("XX-001", "", "30d", 2)]));
+    let adopted = province.change_rules(&set(vec![base(), rule("XX-001", "", "30d", 2)]), &Alone);
     assert_eq!(told(&adopted), Vec::<String>::new());
     let noted = conduct(&province, "XX-001");
     assert_eq!((noted.judged_from, noted.filled), (Some(clock), 0));
@@ -151,7 +152,7 @@ fn a_rule_that_is_filled_back_wakes_nobody_until_something_happens() {
     step(&mut province, 0, &STORY);
     let clock = province.clock();
     let filled = rule("XX-001", "fill: \"30d\"", "30d", 2);
-    let adopted = province.change_rules(&set(vec![base(), filled]));
+    let adopted = province.change_rules(&set(vec![base(), filled]), &Alone);
     assert_eq!(told(&adopted), Vec::<String>::new());
     let noted = conduct(&province, "XX-001");
     assert_eq!(noted.judged_from, Some(clock.plus_ms(-30 * DAY_MS)));
@@ -170,15 +171,15 @@ fn the_past_can_be_asked_for_later() {
     step(&mut province, 0, &STORY);
     let clock = province.clock();
     let with = |more: &str| set(vec![base(), rule("XX-001", more, "30d", 2)]);
-    province.change_rules(&with("status: \"shadow\","));
+    province.change_rules(&with("status: \"shadow\","), &Alone);
     assert_eq!(findings(&province, "XX-001").len(), 0);
-    province.change_rules(&with("status: \"active\", fill: \"30d\","));
+    province.change_rules(&with("status: \"active\", fill: \"30d\","), &Alone);
     assert_eq!(findings(&province, "XX-001").len(), 3);
     let noted = conduct(&province, "XX-001");
     assert_eq!(noted.judged_from, Some(clock.plus_ms(-30 * DAY_MS)));
     // A shorter past takes nothing back.
     assert_eq!(
-        told(&province.change_rules(&with("fill: \"5d\","))),
+        told(&province.change_rules(&with("fill: \"5d\","), &Alone)),
         Vec::<String>::new()
     );
     assert_eq!(findings(&province, "XX-001").len(), 3);
@@ -202,7 +203,10 @@ fn a_shadow_that_is_put_into_service_wakes_nobody_for_the_past() {
         base(),
         rule("XX-001", "status: \"active\",", "30d", 2),
     ]);
-    assert_eq!(told(&province.change_rules(&active)), Vec::<String>::new());
+    assert_eq!(
+        told(&province.change_rules(&active, &Alone)),
+        Vec::<String>::new()
+    );
     assert_eq!(findings(&province, "XX-001"), shadowed);
     assert_eq!(
         conduct(&province, "XX-001").judged_from,
@@ -219,7 +223,7 @@ fn a_window_longer_than_what_was_kept_is_said_to_be_short() {
     step(&mut province, 0, &[(1, 1), (200, 1)]);
     let clock = province.clock();
     let long = set(vec![base(), rule("XX-001", "", "365d", 2)]);
-    province.change_rules(&long);
+    province.change_rules(&long, &Alone);
     let kept = province.globals.kept_from(Stream::Complaint).unwrap();
     // What the older set asked for, and how late a fact may come.
     let late_ms = province.set().scoring().late_ms_max;
@@ -228,9 +232,9 @@ fn a_window_longer_than_what_was_kept_is_said_to_be_short() {
     assert_eq!(whole, Some(kept.plus_ms(365 * DAY_MS)));
     assert_eq!(conduct(&province, "XX-000").whole_from, None);
     // The same set again, or one that asks for less, loses nothing of what is known of the gap.
-    province.change_rules(&long);
+    province.change_rules(&long, &Alone);
     assert_eq!(province.globals.kept_from(Stream::Complaint), Some(kept));
-    province.change_rules(&set(vec![base()]));
+    province.change_rules(&set(vec![base()]), &Alone);
     assert_eq!(province.globals.kept_from(Stream::Complaint), None);
 }
 
@@ -318,9 +322,9 @@ proptest! {
         step(&mut always, 0, &days);
         let mut later = Province::new(if was_there { with() } else { without() }, 3);
         step(&mut later, 0, &days[..gone]);
-        later.change_rules(&without());
+        later.change_rules(&without(), &Alone);
         step(&mut later, gone, &days[gone..back]);
-        prop_assert_eq!(raised(&later.change_rules(&with())), Vec::<String>::new());
+        prop_assert_eq!(raised(&later.change_rules(&with(), &Together)), Vec::<String>::new());
         step(&mut later, back, &days[back..]);
         prop_assert_eq!(counted(&later), counted(&always));
         for id in ["XX-001", "XX-002", "XX-003"] {
@@ -343,7 +347,7 @@ proptest! {
         step(&mut always, 0, &days);
         let mut filled = Province::new(set(vec![base()]), 2);
         step(&mut filled, 0, before);
-        prop_assert_eq!(told(&filled.change_rules(&later())), Vec::<String>::new());
+        prop_assert_eq!(told(&filled.change_rules(&later(), &Together)), Vec::<String>::new());
         step(&mut filled, cut, after);
         prop_assert_eq!(findings(&filled, "XX-001"), findings(&always, "XX-001"));
     }
