@@ -38,7 +38,7 @@ pub mod defaults {
     pub const PERSONAL_KEY_BYTES: (u64, u64) = (32, 4_096);
     /// Records in one durable commit, 1..=100,000. Commits are smaller when fewer records are ready.
     pub const COMMIT_EVENTS_MAX: u64 = 4_096;
-    /// Individuals kept ready: about 600 MiB of them. Others take some microseconds more when they are needed: with one in five at
+    /// Individuals kept ready: about 600 MiB of them. Others take some microseconds more when they are needed: with one in six at
     /// rest a record took 42 µs of processor time, with none 41, and the run a sixth longer.
     pub const WARM_SUBJECTS_MAX: u64 = 500_000;
     /// Whether the others go into a file.

@@ -156,7 +156,7 @@ pub struct Durable {
     pub subjects: BTreeMap<SubjectKind, i64>,
 }
 
-/// Who watches a run. Called from both threads.
+/// Who watches a run. Called from the keeper's thread and, while a batch is stepped, from whichever thread steps it.
 pub trait Watch: Sync {
     /// The state is recovered.
     fn recovered(&self, _province: &Province, _head: &Head, _replayed: u64) {}

@@ -4,7 +4,8 @@
 //! on in their own order with their place. Lanes with `order = "event-time"` are merged by the arrival time of their next
 //! record; that order depends on the records alone, not on when they were read.
 //!
-//! bounds   [`BLOCK_BYTES`] a read, [`READY_MAX`] decoded records of it; a file that reads ahead has at most as much more, as many as are taken at a time and a quarter more
+//! bounds   [`BLOCK_BYTES`] a read, [`READY_MAX`] decoded records of it; a file that reads ahead reads on until it has as many
+//!          ready as were taken at a time of late and a quarter more, so at most one read beyond that
 //! errors   what is wrong with a record is a [`Reject`] with its place; what is wrong with a file is a [`SourceFault`]
 
 mod files;
